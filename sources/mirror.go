@@ -1,6 +1,15 @@
 package sources
 
-import "time"
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
 
 // Ref names a service of a source.
 type Ref struct {
@@ -15,17 +24,197 @@ type Change struct {
 	At      time.Time // when the first report since the last Take came in
 }
 
-// Mirror holds each source's last report.
-type Mirror struct{}
+// Mirror holds each source's last report, packed, the set of services that changed since they were last taken, and the
+// gate. A report never blocks: the newest wins.
+type Mirror struct {
+	now   func() time.Time
+	log   *slog.Logger
+	dirty chan struct{}
 
-// NewMirror makes an empty mirror.
-func NewMirror() *Mirror { return &Mirror{} }
+	mu      sync.Mutex
+	sources map[string]*mirrored // guarded by mu, as are the fields below
+	changed map[Ref]time.Time
+	started bool // Expect has been called
+	open    bool // the gate, never closed again
+	told    bool // the open gate has been taken
+}
 
-// Dirty receives when there is something to Take. One consumer only.
-func (m *Mirror) Dirty() <-chan struct{} { return nil }
+// NewMirror makes an empty mirror whose gate is closed. It tells the time by now and logs each scope's changes of state.
+func NewMirror(now func() time.Time, log *slog.Logger) *Mirror {
+	return &Mirror{now: now, log: log, dirty: make(chan struct{}, 1), sources: map[string]*mirrored{}, changed: map[Ref]time.Time{}}
+}
 
-// Take drains the set of changed services, in the order of their Refs; open says whether the gate is open once these are applied.
-func (m *Mirror) Take() (changes []Change, open bool) { return nil, false }
+// Expected is a source that is configured.
+type Expected struct {
+	Name     string
+	Kind     string
+	Required bool // the gate waits for it
+}
 
-// Service is the last report of a service, or nil.
-func (m *Mirror) Service(ref Ref) *Service { return nil }
+// Expect names the sources that are configured: the first call those that the gate waits for, later calls those after a
+// reload. A source no longer named is forgotten with its services.
+func (m *Mirror) Expect(sources []Expected) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	named := map[string]bool{}
+	for _, e := range sources {
+		named[e.Name] = true
+		if have := m.sources[e.Name]; have != nil {
+			have.Expected = e
+		} else {
+			m.sources[e.Name] = &mirrored{Expected: e, scopes: map[string]*scope{}, awaited: !m.started}
+		}
+	}
+	for name, s := range m.sources {
+		if !named[name] {
+			for id, sc := range s.scopes {
+				m.forgetScopeLocked(s, id, sc)
+			}
+			delete(m.sources, name)
+		}
+	}
+	m.started = true
+	m.checkGateLocked()
+}
+
+// Dirty receives when there is something to Take. It is for one consumer.
+func (m *Mirror) Dirty() <-chan struct{} { return m.dirty }
+
+// Take drains the changed services, in the order of their Refs. It says that the gate is open when everything that the gate
+// waits for has been taken, by this call or before.
+func (m *Mirror) Take() (changes []Change, open bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	changes = make([]Change, 0, len(m.changed))
+	for ref, at := range m.changed {
+		changes = append(changes, Change{Ref: ref, Service: m.serviceLocked(ref), At: at})
+	}
+	clear(m.changed)
+	slices.SortFunc(changes, func(a, b Change) int { return compareRefs(a.Ref, b.Ref) })
+	m.told = m.told || m.open
+	return changes, m.open
+}
+
+// Service is a copy of the last report of a service, or nil.
+func (m *Mirror) Service(ref Ref) *Service {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.serviceLocked(ref)
+}
+
+func (m *Mirror) serviceLocked(ref Ref) *Service {
+	src := m.sources[ref.Source]
+	if src == nil || src.scopes[ref.Key.Scope] == nil {
+		return nil
+	}
+	p, ok := src.scopes[ref.Key.Scope].services[ref.Key]
+	if !ok {
+		return nil
+	}
+	s, err := unpack(p)
+	if err != nil {
+		panic(fmt.Sprintf("mirror: service %+v does not unpack: %v", ref, err))
+	}
+	return s
+}
+
+// Waiting says what the gate still waits for, one line each; none once it is open.
+func (m *Mirror) Waiting() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open {
+		return nil
+	}
+	if !m.started {
+		return []string{"the configuration"}
+	}
+	var waiting []string
+	for _, s := range m.sortedLocked() {
+		if reason := s.missing(); reason != "" {
+			waiting = append(waiting, fmt.Sprintf("source %s: %s", s.Name, reason))
+		}
+	}
+	return waiting
+}
+
+// Sources is the state of every source, sorted by name.
+func (m *Mirror) Sources() []SourceStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []SourceStatus
+	for _, s := range m.sortedLocked() {
+		all = append(all, s.status())
+	}
+	return all
+}
+
+// Sink takes the reports of the named source. Reports of a source that is no longer expected are dropped.
+func (m *Mirror) Sink(source string) Sink { return &recorder{mirror: m, source: source} }
+
+func (m *Mirror) sortedLocked() []*mirrored {
+	all := make([]*mirrored, 0, len(m.sources))
+	for _, s := range m.sources {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *mirrored) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// checkGateLocked opens the gate when nothing is missing, and wakes the consumer.
+func (m *Mirror) checkGateLocked() {
+	if !m.open && m.started {
+		m.open = !slices.ContainsFunc(m.sortedLocked(), func(s *mirrored) bool { return s.missing() != "" })
+		if m.open {
+			m.log.Info("every source is in: the gate is open")
+		}
+	}
+	if len(m.changed) > 0 || m.open != m.told {
+		select {
+		case m.dirty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (m *Mirror) putLocked(src *mirrored, sc *scope, key Key, p packed) {
+	old, had := sc.services[key]
+	if had && bytes.Equal(old, p) {
+		return
+	}
+	sc.count(old, -1)
+	sc.count(p, 1)
+	sc.services[key] = p
+	m.touchLocked(src, sc, key)
+}
+
+func (m *Mirror) removeLocked(src *mirrored, sc *scope, key Key) {
+	old, had := sc.services[key]
+	if !had {
+		return
+	}
+	sc.count(old, -1)
+	delete(sc.services, key)
+	m.touchLocked(src, sc, key)
+}
+
+func (m *Mirror) touchLocked(src *mirrored, sc *scope, key Key) {
+	sc.status.Events++
+	ref := Ref{Source: src.Name, Key: key}
+	if _, ok := m.changed[ref]; !ok {
+		m.changed[ref] = m.now()
+	}
+}
+
+func (m *Mirror) forgetScopeLocked(src *mirrored, id string, sc *scope) {
+	for key := range sc.services {
+		m.removeLocked(src, sc, key)
+	}
+	delete(src.scopes, id)
+}
+
+func compareRefs(a, b Ref) int {
+	return cmp.Or(
+		strings.Compare(a.Source, b.Source), strings.Compare(a.Key.Scope, b.Key.Scope), strings.Compare(a.Key.Namespace, b.Key.Namespace),
+		strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Name, b.Key.Name), strings.Compare(a.Key.Version, b.Key.Version),
+	)
+}

@@ -35,6 +35,6 @@ type Sink interface {
 
 // Fault is something that a source could not read and left out, with a reason that an operator can act on.
 type Fault struct {
-	Where  string // a file and line, a znode path, an instance ID
-	Reason string
+	Where  string `json:"where"` // a file and line, a znode path, an instance ID
+	Reason string `json:"reason"`
 }
