@@ -1,0 +1,109 @@
+package admin
+
+import (
+	_ "embed"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"meshbridge/cmd/internal/api"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// route is one path that is answered. All are read with GET.
+type route struct {
+	path  string // as http.ServeMux reads it
+	query []string
+	serve func(http.ResponseWriter, *http.Request)
+}
+
+// routes lists the paths of the API's listener; openapi.yaml describes them all but the profiles and the page.
+func (s *Server) routes() []route {
+	paging := []string{"limit", "continue"}
+	with := func(names ...string) []string { return append(names, paging...) }
+	return append(s.healthRoutes(),
+		route{"/{$}", nil, s.index},
+		route{api.SourcesPath, with("source", "kind"), s.sources},
+		route{api.ServicesPath, with("namespace", "source"), s.services},
+		route{api.ServicesPath + "/{host}", nil, s.service},
+		route{api.ResourcesPath, with("kind", "namespace", "source", "name", "object"), s.resources},
+		route{api.ClientsPath, with(), s.clients},
+		route{api.RejectedPath, with("source"), s.rejected},
+		route{api.EventsPath, []string{"kind", "namespace", "source", "object"}, s.events},
+		route{api.OpenAPIPath, nil, s.openAPI},
+		route{"/debug/pprof/", []string{"debug"}, pprof.Index},
+		route{"/debug/pprof/{profile}", []string{"debug", "seconds", "gc"}, pprof.Index},
+		route{"/debug/pprof/cmdline", nil, pprof.Cmdline},
+		route{"/debug/pprof/profile", []string{"seconds"}, pprof.Profile},
+		route{"/debug/pprof/symbol", nil, pprof.Symbol},
+		route{"/debug/pprof/trace", []string{"seconds"}, pprof.Trace},
+	)
+}
+
+// healthRoutes lists the paths of the health listener.
+func (s *Server) healthRoutes() []route {
+	routes := []route{
+		{api.HealthPath, nil, s.alive},
+		{api.ReadyPath, nil, s.ready},
+	}
+	if s.opts.Metrics != nil {
+		routes = append(routes, route{api.MetricsPath, []string{"name[]"}, promhttp.HandlerFor(s.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP})
+	}
+	return routes
+}
+
+// Handler answers the API.
+func (s *Server) Handler() http.Handler {
+	var h http.Handler = mux(s.routes())
+	if s.opts.Token != "" {
+		h = requireToken(s.opts.Token, h)
+	} else if s.opts.TLS == nil {
+		h = requireLocalHost(h)
+	}
+	return s.harden(h)
+}
+
+// HealthHandler answers health checks and metrics alone, to anyone.
+func (s *Server) HealthHandler() http.Handler { return s.harden(mux(s.healthRoutes())) }
+
+// mux answers the routes, and says as problem details what is not one.
+func mux(routes []route) http.Handler {
+	m := http.NewServeMux()
+	for _, r := range routes {
+		m.Handle("GET "+r.path, onlyQuery(r))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			problem(w, http.StatusMethodNotAllowed, "everything here is read with GET")
+			return
+		}
+		if _, pattern := m.Handler(r); pattern == "" {
+			problem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; "+api.OpenAPIPath+" lists what there is")
+			return
+		}
+		m.ServeHTTP(w, r)
+	})
+}
+
+// onlyQuery refuses parameters that the route does not know, so that a misspelt filter does not return everything.
+func onlyQuery(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name := range r.URL.Query() {
+			if !slices.Contains(rt.query, name) {
+				problem(w, http.StatusBadRequest, unknownParameter(name, rt.query))
+				return
+			}
+		}
+		rt.serve(w, r)
+	})
+}
+
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	w.Write(openAPI)
+}

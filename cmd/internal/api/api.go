@@ -1,0 +1,177 @@
+// Package api holds the words in which the admin HTTP API answers, shared by those who serve it and those who ask it. Its
+// invariant: a value reads back equal from its JSON, and every list is sorted by the fields that identify its items.
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The paths of the API, below a server's address.
+const (
+	SourcesPath   = "/api/v1/sources"
+	ServicesPath  = "/api/v1/services"
+	ResourcesPath = "/api/v1/resources"
+	ClientsPath   = "/api/v1/clients"
+	RejectedPath  = "/api/v1/rejected"
+	EventsPath    = "/api/v1/events"
+	OpenAPIPath   = "/api/v1/openapi.yaml"
+	HealthPath    = "/healthz"
+	ReadyPath     = "/readyz"
+	MetricsPath   = "/metrics"
+)
+
+// List is one page of a list.
+type List[T any] struct {
+	Items    []T    `json:"items"`              // never null
+	Total    int    `json:"total"`              // how many items match, on all pages
+	Continue string `json:"continue,omitempty"` // the token of the next page; absent on the last
+}
+
+// Problem is an error as RFC 9457 words it.
+type Problem struct {
+	Type    string   `json:"type"`              // always about:blank
+	Title   string   `json:"title"`             // the status in words
+	Status  int      `json:"status"`            // the HTTP status
+	Detail  string   `json:"detail,omitempty"`  // what is wrong with this request, and what would be right
+	Missing []string `json:"missing,omitempty"` // of /readyz: what the gate waits for
+}
+
+// Source is one configured source and the state of its scopes.
+type Source struct {
+	Name     string  `json:"name"`
+	Kind     string  `json:"kind"`     // file, zookeeper, …
+	Required bool    `json:"required"` // whether the gate waits for it
+	Error    string  `json:"error,omitempty"`
+	Restarts int     `json:"restarts"`
+	Scopes   []Scope `json:"scopes"`
+}
+
+// Scope is a part of a registry that is read, and fails, alone.
+type Scope struct {
+	Name       string     `json:"name"`
+	State      string     `json:"state"` // unread, synced or unknown
+	Error      string     `json:"error,omitempty"`
+	Since      *time.Time `json:"since,omitempty"`      // when State became what it is
+	LastReport *time.Time `json:"lastReport,omitempty"` // absent: none yet
+	Services   int        `json:"services"`
+	Instances  int        `json:"instances"`
+	Usable     int        `json:"usable"` // healthy, enabled, with weight
+	Events     uint64     `json:"events"` // changed or removed services since the start
+	Faults     []Fault    `json:"faults,omitempty"`
+}
+
+// Fault is something that a source could not read and left out.
+type Fault struct {
+	Where  string `json:"where"`
+	Reason string `json:"reason"`
+}
+
+// Service is one host as the mesh sees it.
+type Service struct {
+	Host      string     `json:"host"`
+	Namespace string     `json:"namespace"`
+	Addresses []string   `json:"addresses"` // the VIPs
+	Ports     []Port     `json:"ports"`
+	Endpoints int        `json:"endpoints"`
+	Sources   []string   `json:"sources"`
+	Revision  string     `json:"revision,omitempty"` // the Istio revision that alone receives it
+	Slot      int        `json:"slot"`               // of 4096; shard i of n holds the slots that are i modulo n
+	Changed   *time.Time `json:"changed,omitempty"`  // when the registry event behind its present state was seen
+	Resources []string   `json:"resources"`          // "kind namespace/name" of each object made of it
+}
+
+// Port is a port of a service.
+type Port struct {
+	Number   uint32 `json:"number"`
+	Name     string `json:"name"`
+	Protocol string `json:"protocol"`
+}
+
+// ServiceDetail is a Service with its endpoints and the objects as they are served.
+type ServiceDetail struct {
+	Service
+	Backends []Endpoint        `json:"backends"`
+	Rejected []Rejection       `json:"rejected"` // what was left out of it, and why
+	Objects  []json.RawMessage `json:"objects"`  // Istio objects
+}
+
+// Endpoint is one address of a service.
+type Endpoint struct {
+	Address  string            `json:"address"`
+	Ports    map[string]uint32 `json:"ports"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Locality string            `json:"locality,omitempty"`
+	Network  string            `json:"network,omitempty"`
+	Weight   uint32            `json:"weight,omitempty"`
+}
+
+// Resource is one configuration object that is served.
+type Resource struct {
+	Kind      string          `json:"kind"` // ServiceEntry, DestinationRule or VirtualService
+	Namespace string          `json:"namespace"`
+	Name      string          `json:"name"`
+	Version   string          `json:"version"` // equal on every replica when the object is
+	Host      string          `json:"host"`
+	Revision  string          `json:"revision,omitempty"`
+	Sources   []string        `json:"sources"`
+	Slot      int             `json:"slot"`
+	Changed   *time.Time      `json:"changed,omitempty"`
+	Object    json.RawMessage `json:"object,omitempty"` // the Istio object, when asked for with object=true
+}
+
+// Client is one stream of an istiod or another MCP client.
+type Client struct {
+	ID        string       `json:"id"`        // the node ID it gave
+	Peer      string       `json:"peer"`      // the address it came from
+	Authority string       `json:"authority"` // the name it dialed
+	View      string       `json:"view,omitempty"`
+	Shard     Shard        `json:"shard"`
+	Revision  string       `json:"revision,omitempty"`
+	Protocol  string       `json:"protocol"` // sotw or delta
+	Since     *time.Time   `json:"since,omitempty"`
+	Kinds     []ClientKind `json:"kinds"`
+}
+
+// Shard is the part of the hosts that a client asked for. Of 1 is the whole.
+type Shard struct {
+	Index int `json:"index"`
+	Of    int `json:"of"`
+}
+
+// ClientKind is what a client holds of one kind.
+type ClientKind struct {
+	Kind      string     `json:"kind"`
+	Resources int        `json:"resources"`         // in the last response
+	Bytes     uint64     `json:"bytes"`             // sent on this stream
+	Pushes    uint64     `json:"pushes"`            // responses sent on this stream
+	NACKs     uint64     `json:"nacks"`             // responses refused on this stream
+	Error     string     `json:"error,omitempty"`   // of the last NACK, while no ACK followed
+	Pending   *time.Time `json:"pending,omitempty"` // since when a response waits for its ACK
+}
+
+// Rejection is something that was left out of what is served, and why.
+type Rejection struct {
+	Source  string `json:"source"`
+	Service string `json:"service,omitempty"` // in the registry's words
+	Host    string `json:"host,omitempty"`
+	Where   string `json:"where"` // an instance, a label, a file and line
+	Code    string `json:"code"`  // the kind of reason, as in the metric
+	Reason  string `json:"reason"`
+}
+
+// The operations of an Event.
+const (
+	Added   = "added"
+	Changed = "changed"
+	Removed = "removed"
+)
+
+// Event is one change of what is served. The event stream starts with one whose Op is "" and that tells the generation from
+// which on changes follow.
+type Event struct {
+	Op         string    `json:"op,omitempty"`
+	Generation uint64    `json:"generation"`
+	Open       bool      `json:"open"` // the gate
+	Resource   *Resource `json:"resource,omitempty"`
+}
