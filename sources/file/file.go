@@ -44,7 +44,11 @@ func (s *Source) Run(ctx context.Context, sink sources.Sink) error {
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", s.dir, err)
 	}
-	defer watcher.Close()
+	defer func() {
+		if err := watcher.Close(); err != nil {
+			s.log.Debug("close the file watcher", "err", err)
+		}
+	}()
 	sink.Scopes([]string{s.dir})
 	f := folder{dir: s.dir, files: map[string]*entry{}}
 	tick := time.NewTicker(recheck)

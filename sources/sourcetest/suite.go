@@ -49,12 +49,12 @@ func Start(t *testing.T, src sources.Source) (*Recorder, func()) {
 	t.Helper()
 	r := NewRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		for {
 			err := src.Run(ctx, r)
 			if ctx.Err() != nil {
-				done <- err
 				return
 			}
 			r.lost(err)

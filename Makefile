@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+TESTFLAGS ?=
+FUZZTIME  ?= 5s
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+
+.PHONY: help run build test check generate fuzz integration e2e bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the bridge on its embedded default: the file source over deploy/quickstart/services
+	go run ./cmd/meshbridge run
+
+build: ## build bin/meshbridge
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/meshbridge ./cmd/meshbridge
+
+test: ## every test that needs nothing but Go
+	go test $(TESTFLAGS) ./...
+
+check: ## format, vet, lint, race detector, tidy and generated files up to date
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'run gofmt on:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	cd test && go vet -tags 'e2e integration bench' ./...
+	go run $(LINT) run ./...
+	go mod tidy -diff
+	cd test && go mod tidy -diff
+	go test -race $(TESTFLAGS) ./...
+
+generate: ## write docs/config.md and docs/config.schema.json from the types
+	go run ./config/gen
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for pkg in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | awk '{print $$2}'); do \
+	    echo "fuzz $$pkg $$target for $(FUZZTIME)"; \
+	    go test ./$$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 2 | tail -n 1; \
+	  done; \
+	done
+
+integration: ## the sources against real registries (fetches and builds them once; root, for a network namespace)
+	cd test && go run ./cmd/testtools build zookeeper dubbo spring-zk
+	cd test && go test -tags integration -count=1 $(TESTFLAGS) ./integration/...
+
+e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; root, for a network namespace)
+	cd test && go run ./cmd/testtools build
+	cd test && go test -tags e2e -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
+
+bench: ## measure, and write docs/benchmarks.md
+	cd test && go run ./bench -out ../docs/benchmarks.md
