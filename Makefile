@@ -40,11 +40,11 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 integration: ## the sources against real registries (fetches and builds them once; root, for a network namespace)
-	cd test && go run ./cmd/testtools build zookeeper dubbo spring-zk
+	cd test && go run ./cmd/testtools integration
 	cd test && go test -tags integration -count=1 $(TESTFLAGS) ./integration/...
 
 e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; root, for a network namespace)
-	cd test && go run ./cmd/testtools build
+	cd test && go run ./cmd/testtools e2e
 	cd test && go test -tags e2e -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
 
 bench: ## measure, and write docs/benchmarks.md
