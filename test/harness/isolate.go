@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,7 +73,7 @@ func again() (int, error) {
 	return 0, nil
 }
 
-// prepare brings loopback up, makes 10.0.0.0/8 local, and gives this mount namespace its own /proc and /etc/hosts.
+// prepare brings up loopback and one other interface, makes 10.0.0.0/8 local, and gives this mount namespace its own /proc and /etc/hosts.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -80,16 +81,40 @@ func prepare() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	for _, link := range []struct{ name, address string }{{"lo", "127.0.0.1"}, {"lo:1", "10.0.0.5"}} {
-		if err := up(link.name, link.address); err != nil {
+	if err := addBridge("eth0"); err != nil {
+		return fmt.Errorf("add the interface eth0: %w", err)
+	}
+	for _, link := range []struct {
+		name, address string
+		prefix        int
+	}{{"lo", "127.0.0.1", 8}, {"lo:1", "10.0.0.5", 8}, {"eth0", "10.255.255.1", 32}} {
+		if err := up(link.name, link.address, link.prefix); err != nil {
 			return fmt.Errorf("bring %s up: %w", link.name, err)
 		}
 	}
 	return mountHosts()
 }
 
-// up gives a loopback alias its address, with a prefix of 8 bits.
-func up(name, address string) error {
+// addBridge makes an interface that leads nowhere. Istiod looks for its own address on interfaces other than loopback, and
+// names none to its config sources when it finds none, as it never is in a cluster.
+func addBridge(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	text, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCBRADDBR, uintptr(unsafe.Pointer(text))); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// up gives an interface its address and brings it up.
+func up(name, address string, prefix int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -98,7 +123,7 @@ func up(name, address string) error {
 	for _, step := range []struct {
 		request uint
 		address []byte
-	}{{unix.SIOCSIFADDR, net.ParseIP(address).To4()}, {unix.SIOCSIFNETMASK, []byte{255, 0, 0, 0}}} {
+	}{{unix.SIOCSIFADDR, net.ParseIP(address).To4()}, {unix.SIOCSIFNETMASK, net.CIDRMask(prefix, 32)}} {
 		ifreq, err := unix.NewIfreq(name)
 		if err != nil {
 			return err
@@ -114,7 +139,7 @@ func up(name, address string) error {
 	if err != nil {
 		return err
 	}
-	ifreq.SetUint16(unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOOPBACK)
+	ifreq.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifreq)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // lastPort is the port given out last. The tests own every port of their network namespace, and those below 32768 are
@@ -33,3 +34,5 @@ func loopback(t testing.TB) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 }
+
+func dialTCP(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) }

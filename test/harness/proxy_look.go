@@ -1,0 +1,73 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Pushes are all pushes since the proxy connected, oldest first.
+func (p *Proxy) Pushes() []Push {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.pushes)
+}
+
+// Since are the pushes after the first n.
+func (p *Proxy) Since(n int) []Push { return p.Pushes()[n:] }
+
+// Endpoints are the addresses of a host's clusters, each ip:port once, sorted, and whether there is such a cluster.
+func (p *Proxy) Endpoints(host string) ([]string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []string
+	for cluster, addresses := range p.endpoints {
+		if hostOf(cluster) == host {
+			found = append(found, addresses...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), p.hosts[host]
+}
+
+// Settle waits until the proxy has listeners and clusters and no push has come for the time.
+func (p *Proxy) Settle(quiet time.Duration) {
+	p.t.Helper()
+	Eventually(p.t, 60*time.Second, "istiod is quiet", func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.err != nil {
+			p.t.Fatalf("the proxy's stream ended: %v", p.err)
+		}
+		if !slices.ContainsFunc(p.pushes, func(push Push) bool { return push.Type == "LDS" }) {
+			return errors.New("no listener has come")
+		}
+		if since := time.Since(p.last); since < quiet {
+			return fmt.Errorf("the last push came %s ago", since)
+		}
+		return nil
+	})
+}
+
+// WaitEndpoints waits until the host's endpoints are these, ip:port.
+func (p *Proxy) WaitEndpoints(host string, want ...string) {
+	p.t.Helper()
+	slices.Sort(want)
+	Eventually(p.t, 30*time.Second, "the proxy has the endpoints of "+host, func() error {
+		if got, _ := p.Endpoints(host); !slices.Equal(got, want) {
+			return fmt.Errorf("it has [%s], want [%s]", strings.Join(got, " "), strings.Join(want, " "))
+		}
+		return nil
+	})
+}
+
+// String describes a push in a failure: its type, how much is in it, and the first names.
+func (p Push) String() string {
+	names := p.Names
+	if len(names) > 3 {
+		names = names[:3]
+	}
+	return fmt.Sprintf("%s of %d (%s), %d removed", p.Type, len(p.Names), strings.Join(names, " "), len(p.Removed))
+}
