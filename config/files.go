@@ -30,15 +30,23 @@ func (f *Files) Paths() []string {
 	return paths
 }
 
-// Changed reports whether any of the files now holds something else, has gone or has come.
-func (f *Files) Changed() bool {
+// Sum is a hash over what the files held when they were read.
+func (f *Files) Sum() [sha256.Size]byte {
+	all := sha256.New()
+	for _, s := range f.seen {
+		all.Write(s.sum[:])
+	}
+	return [sha256.Size]byte(all.Sum(nil))
+}
+
+// Look is the hash over what the same files hold now; it differs from Sum if one changed, has gone or has come.
+func (f *Files) Look() [sha256.Size]byte {
+	now := Files{}
 	for _, s := range f.seen {
 		data, err := readFile(s.path)
-		if sum(data, err) != s.sum {
-			return true
-		}
+		now.seen = append(now.seen, seen{s.path, sum(data, err)})
 	}
-	return false
+	return now.Sum()
 }
 
 // read reads a file and remembers what it held.

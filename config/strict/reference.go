@@ -66,7 +66,7 @@ func (d *decoder) secretFile(n *yaml.Node, path string) (string, bool) {
 	value := strings.TrimRight(string(data), "\r\n")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.fault(n, path, err.Error(), "create it, or correct the path, which is relative to the folder of this file")
+		d.fault(n, path, "the file "+name+" does not exist", "create it, or correct the path, which is relative to the folder of this file")
 	case err != nil:
 		d.fault(n, path, err.Error(), "a file that can be read")
 	case value == "":
