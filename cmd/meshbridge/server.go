@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"meshbridge/cmd/internal/client"
+	"meshbridge/sources"
+)
+
+// serverFlags say which running bridges to ask.
+type serverFlags struct {
+	servers   []string
+	tokenFile string
+	caFile    string
+}
+
+func (f *serverFlags) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringSliceVar(&f.servers, "server", []string{"http://127.0.0.1:16011"}, "admin address of the bridge; several, separated by commas, for replicas")
+	fs.StringVar(&f.tokenFile, "token-file", "", "file with the token of admin.token (default: the token in MESHBRIDGE_TOKEN, if any)")
+	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of CAs to trust for https (default: the system's)")
+}
+
+// clients makes a client of each bridge.
+func (f *serverFlags) clients(t terminal) ([]*client.Client, error) {
+	token := sources.Secret(t.env("MESHBRIDGE_TOKEN"))
+	if f.tokenFile != "" {
+		b, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, usagef("--token-file: %w", err)
+		}
+		token = sources.Secret(strings.TrimSpace(string(b)))
+	}
+	var roots *x509.CertPool
+	if f.caFile != "" {
+		pem, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, usagef("--ca-file: %w", err)
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, usagef("--ca-file: %s holds no PEM certificate", f.caFile)
+		}
+	}
+	var list []*client.Client
+	for _, server := range f.servers {
+		c, err := client.New(server, token, roots)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		list = append(list, c)
+	}
+	if len(list) == 0 {
+		return nil, usagef("--server names no server")
+	}
+	return list, nil
+}
+
+// completionTime bounds what a press of the tab key may take.
+const completionTime = time.Second
+
+// ask lists words of the first bridge for the shell to complete; whatever goes wrong gives no words.
+func (f *serverFlags) ask(cmd *cobra.Command, t terminal, list func(context.Context, *client.Client) ([]string, error)) ([]string, cobra.ShellCompDirective) {
+	clients, err := f.clients(t)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
+	defer cancel()
+	words, err := list(ctx, clients[0])
+	if err != nil {
+		cobra.CompDebugln(err.Error(), false)
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFrom completes a flag from fixed words.
+func completeFrom(cmd *cobra.Command, flag string, words ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not defined: a mistake in this package
+	}
+}
+
+// completeBy completes a flag by a function.
+func completeBy(cmd *cobra.Command, flag string, words cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, words); err != nil {
+		panic(err) // the flag is not defined: a mistake in this package
+	}
+}
