@@ -92,8 +92,12 @@ func (t Tool) Dir() (dir string, built bool, err error) {
 // one when it ends. Several processes may build at once: one does, the others wait for it.
 func Build(ctx context.Context, t Tool, out io.Writer) (string, error) {
 	dir, built, err := t.Dir()
-	if err != nil || built {
-		return dir, err
+	if err != nil {
+		return "", err
+	}
+	if built {
+		fmt.Fprintf(out, "cached %s %s\n", t.Name, t.Version)
+		return dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("make the cache folder: %w", err)
@@ -108,7 +112,7 @@ func Build(ctx context.Context, t Tool, out io.Writer) (string, error) {
 	}
 
 	start := time.Now()
-	fmt.Fprintf(out, "%s %s: building, once (about %s on two cores)\n", t.Name, t.Version, t.Cold)
+	fmt.Fprintf(out, "building %s %s, once: about %s on two cores\n", t.Name, t.Version, t.Cold)
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".building-*")
 	if err != nil {
 		return "", fmt.Errorf("make the build folder of %s: %w", t.Name, err)
@@ -121,7 +125,7 @@ func Build(ctx context.Context, t Tool, out io.Writer) (string, error) {
 	if err := os.Rename(tmp, dir); err != nil {
 		return "", fmt.Errorf("move %s into the cache: %w", t.Name, err)
 	}
-	fmt.Fprintf(out, "%s %s: done in %.0f s\n", t.Name, t.Version, time.Since(start).Seconds())
+	fmt.Fprintf(out, "built %s %s in %.0f s\n", t.Name, t.Version, time.Since(start).Seconds())
 	return dir, nil
 }
 

@@ -18,8 +18,9 @@ import (
 const insideVariable = "MESHBRIDGE_TEST_ISOLATED"
 
 // Isolate runs the test binary again in namespaces of its own and exits with its result; called inside them it returns. It is
-// the first call of TestMain. It needs root, or a kernel that lets users make user namespaces.
-func Isolate() {
+// the first call of TestMain. It needs root, or a kernel that lets users make user namespaces. The steps run before, outside,
+// where there is a network; what they return runs after.
+func Isolate(steps ...func() (cleanup func(), err error)) {
 	if os.Getenv(insideVariable) != "" {
 		if err := prepare(); err != nil {
 			fmt.Fprintln(os.Stderr, "prepare the test's namespaces:", err)
@@ -27,7 +28,19 @@ func Isolate() {
 		}
 		return
 	}
+	var cleanups []func()
+	for _, step := range steps {
+		cleanup, err := step()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		cleanups = append(cleanups, cleanup)
+	}
 	code, err := again()
+	for _, cleanup := range cleanups {
+		cleanup()
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "run the tests in namespaces of their own: %v\nThey start servers that listen on every address, and only "+
 			"a network namespace keeps those private. Run as root, or allow unprivileged user namespaces.\n", err)

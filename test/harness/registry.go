@@ -17,16 +17,16 @@ type Registry struct {
 	t testing.TB
 }
 
-// Dial opens a session of 4 s, closed with the test; what it creates as ephemeral goes with it.
+// Dial opens a session of 10 s, closed with the test; what it creates as ephemeral goes with it.
 func (s *ZooKeeperServer) Dial(t testing.TB) *Registry {
 	t.Helper()
 	return Dial(t, s.Addr)
 }
 
-// Dial opens a session with the servers, closed with the test.
+// Dial opens a session of 10 s with the servers, closed with the test.
 func Dial(t testing.TB, servers ...string) *Registry {
 	t.Helper()
-	conn, events, err := zk.Connect(servers, 4*time.Second, zk.WithLogger(quiet{}))
+	conn, events, err := zk.Connect(servers, 10*time.Second, zk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatalf("dial ZooKeeper: %v", err)
 	}
@@ -36,13 +36,19 @@ func Dial(t testing.TB, servers ...string) *Registry {
 	}()
 	r := &Registry{Conn: conn, t: t}
 	t.Cleanup(conn.Close)
-	Eventually(t, 10*time.Second, "a session with ZooKeeper", func() error {
-		if conn.State() != zk.StateHasSession {
-			return errors.New(conn.State().String())
+	r.WaitSession()
+	return r
+}
+
+// WaitSession waits until the session is usable, at first or again after an outage.
+func (r *Registry) WaitSession() {
+	r.t.Helper()
+	Eventually(r.t, 20*time.Second, "a session with ZooKeeper", func() error {
+		if state := r.State(); state != zk.StateHasSession {
+			return errors.New(state.String())
 		}
 		return nil
 	})
-	return r
 }
 
 type quiet struct{}
