@@ -68,7 +68,7 @@ func (s *Server) rejected(w http.ResponseWriter, r *http.Request) {
 }
 
 func rejectionKey(r api.Rejection) string {
-	return strings.Join([]string{r.Source, r.Service, r.Where, r.Code, r.Reason, r.Host}, "\x00")
+	return strings.Join([]string{r.Source, r.Service, r.Where, r.Class, r.Reason, r.Host}, "\x00")
 }
 
 // rejections is what conversion left out and what the sources could not read, sorted.
@@ -80,7 +80,7 @@ func (s *Server) rejections() []api.Rejection {
 	for _, src := range s.opts.Sources.Sources() {
 		for _, scope := range src.Scopes {
 			for _, f := range scope.Faults {
-				list = append(list, api.Rejection{Source: src.Name, Where: f.Where, Code: "unreadable", Reason: f.Reason})
+				list = append(list, api.Rejection{Source: src.Name, Where: f.Where, Class: "read", Reason: f.Reason})
 			}
 		}
 	}

@@ -167,8 +167,12 @@ func (s service) detail() (api.ServiceDetail, error) {
 	}
 	for _, se := range entries {
 		for _, e := range se.GetEndpoints() {
+			ports := e.GetPorts()
+			if ports == nil {
+				ports = map[string]uint32{}
+			}
 			out.Backends = append(out.Backends, api.Endpoint{
-				Address: e.GetAddress(), Ports: e.GetPorts(), Labels: e.GetLabels(), Locality: e.GetLocality(),
+				Address: e.GetAddress(), Ports: ports, Labels: e.GetLabels(), Locality: e.GetLocality(),
 				Network: e.GetNetwork(), Weight: e.GetWeight(),
 			})
 		}

@@ -156,7 +156,7 @@ type Rejection struct {
 	Service string `json:"service,omitempty"` // in the registry's words
 	Host    string `json:"host,omitempty"`
 	Where   string `json:"where"` // an instance, a label, a file and line
-	Code    string `json:"code"`  // the kind of reason, as in the metric
+	Class   string `json:"class"` // the kind of reason, as in the metric
 	Reason  string `json:"reason"`
 }
 

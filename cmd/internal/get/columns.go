@@ -160,7 +160,7 @@ func rejectedColumns() []column[api.Rejection] {
 		{name: "SERVICE", cell: func(r api.Rejection) string { return orDash(firstOf(r.Service, r.Host)) }},
 		{name: "WHERE", cell: func(r api.Rejection) string { return orDash(r.Where) }},
 		{name: "HOST", wide: true, cell: func(r api.Rejection) string { return orDash(r.Host) }},
-		{name: "CODE", wide: true, cell: func(r api.Rejection) string { return orDash(r.Code) }},
+		{name: "CLASS", wide: true, cell: func(r api.Rejection) string { return orDash(r.Class) }},
 		{name: "REASON", cell: func(r api.Rejection) string { return r.Reason }},
 	}
 }

@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) error {
 			list: (*client.Client).Rejected,
 			name: func(r api.Rejection) []string { return []string{r.Service, r.Host, r.Where} },
 			key: func(r api.Rejection) string {
-				return strings.Join([]string{r.Source, r.Service, r.Where, r.Code, r.Reason}, "\x00")
+				return strings.Join([]string{r.Source, r.Service, r.Where, r.Class, r.Reason}, "\x00")
 			},
 			rows: func(list []api.Rejection) [][]string { return rowsOf(rejectedColumns(), o.wide(), list) },
 			head: head(rejectedColumns(), o.wide()),
