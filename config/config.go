@@ -3,50 +3,57 @@ package config
 import (
 	"reflect"
 
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
 	"meshbridge/sources"
 	"meshbridge/sources/file"
 )
 
 // Config is the whole file.
 type Config struct {
-	// Admin is the listener of the API, the metrics and the health of the bridge.
+	// MCP is the listener of MCP over xDS, for istiod. Default: see its keys.
+	MCP mcpserver.Config `yaml:"mcp"`
+	// Admin is the listener of the API, the metrics and the health of the bridge. Default: see its keys.
 	Admin Admin `yaml:"admin"`
-	// Health is a second listener for probes and scrapers only.
+	// Health is a second listener for probes and scrapers only. Default: see its keys.
 	Health Health `yaml:"health"`
-	// State is what outlives the process.
+	// State is what outlives the process. Default: see its keys.
 	State State `yaml:"state"`
-	// Log is what the bridge writes to stderr.
+	// Log is what the bridge writes to stderr. Default: see its keys.
 	Log Log `yaml:"log"`
-	// Sources are the registries to follow, any number of any mix; at least one.
+	// Config is what holds for everything that is generated: mesh, subsets and retainEmpty.
+	convert.Config `yaml:",inline"`
+	// Sources are the registries to follow, any number of any mix. Default: none, at least one is needed.
 	Sources []Source `yaml:"sources"`
 }
 
 // Admin is the listener for operators.
 type Admin struct {
-	// Address is the host:port of the API, metrics and health; anything but loopback needs a token. Default 127.0.0.1:16011.
+	// Address is the host:port of the API, metrics and health; anything but loopback needs a token.
+	// Default: 127.0.0.1:16011.
 	Address string `yaml:"address"`
-	// Token is what a caller must present as a bearer token; empty asks for none. Default empty.
+	// Token is what a caller must present as a bearer token; empty asks for none. Default: "".
 	Token sources.Secret `yaml:"token"`
 }
 
 // Health is the listener for probes and scrapers.
 type Health struct {
-	// Address is the host:port of /healthz, /readyz and /metrics without a token; empty opens no such listener. Default empty.
+	// Address is the host:port of /healthz, /readyz and /metrics without a token; empty opens no such listener. Default: "".
 	Address string `yaml:"address"`
 }
 
 // State is what outlives the process.
 type State struct {
 	// Dir is the folder for what the sources said last and for the addresses of hosts, used by one process at a time;
-	// empty keeps nothing, and a restart with a registry down then has nothing to serve. Default empty.
+	// empty keeps nothing, and a restart with a registry down then has nothing to serve. Default: "".
 	Dir string `yaml:"dir"`
 }
 
 // Log is what the bridge writes to stderr.
 type Log struct {
-	// Level is the least level that is written: debug, info, warn or error. Default info.
+	// Level is the least level that is written: debug, info, warn or error. Default: info.
 	Level Level `yaml:"level"`
-	// Format is how a line is written: text or json. Default text.
+	// Format is how a line is written: text or json. Default: text.
 	Format Format `yaml:"format"`
 }
 
@@ -70,25 +77,35 @@ const (
 	JSON Format = "json"
 )
 
-// Source is one registry to follow.
+// Source is one registry to follow: exactly one kind of registry, and what is common to all kinds.
 type Source struct {
-	// Name is unique and stands in every command, metric and reason: lower-case letters, digits and "-". No default.
+	// Name is unique and stands in every command, metric and reason: at most 63 lower-case letters, digits and "-".
+	// Default: none, it is needed.
 	Name string `yaml:"name"`
-	// File follows a folder of service lists. Exactly one kind of registry is given.
+	// File follows a folder of service lists. Default: none; a source has exactly one kind of registry.
 	File *file.Config `yaml:"file"`
+	// Required says whether the first answer to any client waits until this source is read, or covered by what it last
+	// said. Default: true.
+	Required bool `yaml:"required"`
+	// SourceConfig is what is made of the source's services.
+	convert.SourceConfig `yaml:",inline"`
 }
 
 // Default is the configuration of a file that says nothing but its sources.
 func Default() Config {
 	return Config{
-		Admin: Admin{Address: "127.0.0.1:16011"},
-		Log:   Log{Level: Info, Format: Text},
+		MCP:    mcpserver.Default(),
+		Admin:  Admin{Address: "127.0.0.1:16011"},
+		Log:    Log{Level: Info, Format: Text},
+		Config: convert.Default(),
 	}
 }
 
 // DefaultOf is what a struct of a type starts from where a list or an optional key holds it, nil for its zero value.
 func DefaultOf(t reflect.Type) any {
 	switch t {
+	case reflect.TypeFor[Source]():
+		return Source{Required: true}
 	case reflect.TypeFor[file.Config]():
 		return file.Default()
 	}
@@ -127,10 +144,13 @@ func later() map[string]string {
 
 // resolve makes the paths in the file absolute or relative to where the process runs, as seen from the file's folder.
 func (c *Config) resolve(dir string) {
-	c.State.Dir = within(dir, c.State.Dir)
+	paths := []*string{&c.State.Dir, &c.MCP.TLS.Cert, &c.MCP.TLS.Key, &c.MCP.TLS.ClientCA}
 	for i := range c.Sources {
 		if f := c.Sources[i].File; f != nil {
-			f.Path = within(dir, f.Path)
+			paths = append(paths, &f.Path)
 		}
+	}
+	for _, path := range paths {
+		*path = within(dir, *path)
 	}
 }

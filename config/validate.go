@@ -16,9 +16,11 @@ import (
 // Validate joins what is wrong, each fault led by its path.
 func (c Config) Validate() error {
 	errs := []error{
+		strict.Prefix("mcp", c.MCP.Validate()),
 		strict.Prefix("admin", c.Admin.Validate()),
 		strict.Prefix("health", c.Health.Validate()),
 		strict.Prefix("log", c.Log.Validate()),
+		c.Config.Validate(),
 		c.validateSources(),
 	}
 	return errors.Join(errs...)
@@ -63,6 +65,7 @@ func (s Source) Validate() error {
 	if s.File != nil {
 		errs = append(errs, strict.Prefix("file", s.File.Validate()))
 	}
+	errs = append(errs, s.SourceConfig.Validate())
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@ package strict
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -93,8 +94,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	if v.Kind() == reflect.Pointer {
 		fresh := reflect.New(v.Type().Elem())
 		d.setDefault(fresh.Elem())
+		told := len(d.doc.faults)
 		d.value(n, fresh.Elem(), path)
-		v.Set(fresh)
+		if !slices.ContainsFunc(d.doc.faults[told:], func(f Fault) bool { return f.Path == path }) {
+			v.Set(fresh) // perhaps with faults inside, but there
+		}
 		return
 	}
 	if d.special(n, v, path) {

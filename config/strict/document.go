@@ -66,12 +66,13 @@ func (doc *Document) Faults(validation error) Faults {
 	return faults.sorted()
 }
 
-// follows reports whether a fault at a path may only follow from one that decoding found: at it, in it, or around it.
+// follows reports whether a fault at a path may only follow from one that decoding found: at it, in it, or next around it.
 func (doc *Document) follows(at []step) bool {
 	for _, f := range doc.faults {
 		root, _ := steps(f.Path)
 		n := min(len(at), len(root))
-		if len(root)-len(at) <= 1 && slices.Equal(at[:n], root[:n]) {
+		around := len(at) > 0 && len(root) == len(at)+1
+		if (around || len(root) <= len(at)) && slices.Equal(at[:n], root[:n]) {
 			return true
 		}
 	}
