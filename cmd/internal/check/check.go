@@ -1,0 +1,145 @@
+// Package check judges running bridges: it asks them for their state and lists what is wrong, each trouble with its remedy.
+// Its invariant: judging is pure, so the same state gives the same lines.
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"meshbridge/cmd/internal/api"
+	"meshbridge/cmd/internal/client"
+)
+
+// Bridge is the state of one bridge.
+type Bridge struct {
+	Server    string
+	Err       error // why there is no state; all else is then empty
+	Ready     bool
+	Missing   []string // what the gate waits for, unless Ready
+	Sources   []api.Source
+	Rejected  []api.Rejection
+	Clients   []api.Client
+	Resources []api.Resource
+}
+
+// Finding is one thing that is wrong or could be better.
+type Finding struct {
+	Hint   bool // no trouble, but worth knowing
+	What   string
+	Remedy string
+}
+
+// Section is one line of the report with its findings.
+type Section struct {
+	Name     string
+	Fine     string // what to say when there is no finding, after OK; may be empty
+	Findings []Finding
+}
+
+// Trouble reports whether a finding is more than a hint.
+func (s Section) Trouble() bool {
+	for _, f := range s.Findings {
+		if !f.Hint {
+			return true
+		}
+	}
+	return false
+}
+
+// Ask asks a bridge for its state.
+func Ask(ctx context.Context, c *client.Client) Bridge {
+	b := Bridge{Server: c.Server()}
+	steps := []func() error{
+		func() (err error) { b.Ready, b.Missing, err = c.Ready(ctx); return },
+		func() (err error) { b.Sources, err = c.Sources(ctx, nil); return },
+		func() (err error) { b.Rejected, err = c.Rejected(ctx, nil); return },
+		func() (err error) { b.Clients, err = c.Clients(ctx, nil); return },
+		func() (err error) { b.Resources, err = c.Resources(ctx, nil); return },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return Bridge{Server: c.Server(), Err: err}
+		}
+	}
+	return b
+}
+
+// Judge lists what is to be said about bridges that serve the same istiods.
+func Judge(bridges []Bridge, now time.Time) []Section {
+	reach := Section{Name: "bridge"}
+	var up []Bridge
+	for _, b := range bridges {
+		if b.Err != nil {
+			reach.Findings = append(reach.Findings, Finding{What: b.Err.Error()})
+			continue
+		}
+		up = append(up, b)
+	}
+	report := []Section{reach}
+	if len(up) == 0 {
+		return report
+	}
+	several := len(bridges) > 1
+	for _, b := range up {
+		of := ""
+		if several {
+			of = " of " + b.Server
+		}
+		for _, s := range []Section{gate(b), sourcesOf(b, now), rejectedOf(b)} {
+			s.Name += of
+			report = append(report, s)
+		}
+	}
+	var streams []stream
+	services := 0
+	for _, b := range up {
+		for _, c := range b.Clients {
+			streams = append(streams, stream{c, b.Server})
+		}
+		services = max(services, servicesOf(b))
+	}
+	report = append(report, clientsOf(streams, now), shards(streams, services, several))
+	if len(up) > 1 {
+		report = append(report, replicas(up))
+	}
+	return report
+}
+
+// Print writes the report, and reports whether there is trouble.
+func Print(out io.Writer, report []Section) (trouble bool, err error) {
+	for _, s := range report {
+		verdict := "OK"
+		switch {
+		case s.Trouble():
+			verdict, trouble = "trouble", true
+		case len(s.Findings) > 0:
+			verdict = "OK, but"
+		case s.Fine != "":
+			verdict = "OK (" + s.Fine + ")"
+		}
+		if _, err := fmt.Fprintf(out, "Checking %s... %s\n", s.Name, verdict); err != nil {
+			return trouble, err
+		}
+		for _, f := range s.Findings {
+			mark := "x"
+			if f.Hint {
+				mark = "-"
+			}
+			line := fmt.Sprintf("  %s %s", mark, f.What)
+			if f.Remedy != "" {
+				line += "\n    " + f.Remedy
+			}
+			if _, err := fmt.Fprintln(out, line); err != nil {
+				return trouble, err
+			}
+		}
+	}
+	verdict := "No trouble found."
+	if trouble {
+		verdict = "Trouble found."
+	}
+	_, err = fmt.Fprintln(out, verdict)
+	return trouble, err
+}

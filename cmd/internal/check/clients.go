@@ -1,0 +1,150 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"meshbridge/cmd/internal/api"
+	"meshbridge/cmd/internal/get"
+)
+
+// stream is a client and the bridge that it is connected to.
+type stream struct {
+	api.Client
+	server string
+}
+
+// slowACK is how long a response may be on its way before that is trouble.
+const slowACK = 30 * time.Second
+
+func clientsOf(streams []stream, now time.Time) Section {
+	s := Section{Name: "clients", Fine: count(len(streams), "stream")}
+	for _, c := range streams {
+		name := get.ClientName(c.ID) + " (" + c.Peer + ")"
+		for _, k := range c.Kinds {
+			if k.Error != "" {
+				s.add(false, fmt.Sprintf("%s refused the last %ss: %s", name, k.Kind, k.Error),
+					"it still holds what it accepted before; stock istiods never refuse, so see what this client is")
+			}
+			if k.Pending != nil && now.Sub(*k.Pending) > slowACK {
+				s.add(false, fmt.Sprintf("%s has not acknowledged its %ss %s", name, k.Kind, since(k.Pending, now)),
+					"is it overloaded? See its CPU, and whether more shards would make its pushes smaller")
+			}
+		}
+	}
+	if len(streams) == 0 {
+		s.add(true, "no istiod is connected",
+			"list the bridge in istiod's meshConfig.configSources, beside k8s://, and restart istiod, which reads the list once")
+	}
+	return s
+}
+
+// The sizes of a shard, in services, that serve istiod well; and what is far off.
+const (
+	shardBest = 300
+	shardMin  = 75
+	shardMax  = 800
+	maxShards = 1024
+)
+
+// shards judges which parts of the hosts each istiod asked for, by node ID and view.
+func shards(streams []stream, services int, several bool) Section {
+	s := Section{Name: "shards"}
+	type owner struct{ id, view string }
+	byOwner := map[owner][]stream{}
+	for _, c := range streams {
+		o := owner{c.ID, c.View}
+		byOwner[o] = append(byOwner[o], c)
+	}
+	owners := slices.SortedFunc(maps.Keys(byOwner), func(a, b owner) int { return strings.Compare(a.id+"\x00"+a.view, b.id+"\x00"+b.view) })
+	sizes := map[int]bool{}
+	for _, o := range owners {
+		list := byOwner[o]
+		name := get.ClientName(o.id)
+		if o.view != "" {
+			name += ", view " + o.view
+		}
+		s.cover(name, list, several)
+		for _, c := range list {
+			sizes[max(c.Shard.Of, 1)] = true
+		}
+	}
+	for _, of := range slices.Sorted(maps.Keys(sizes)) {
+		s.size(of, services)
+	}
+	return s
+}
+
+// cover judges whether the streams of one istiod hold every host once.
+func (s *Section) cover(name string, list []stream, several bool) {
+	held := map[int]map[int]bool{} // the shards, by n
+	authorities := map[string]int{}
+	for _, c := range list {
+		of := max(c.Shard.Of, 1)
+		if held[of] == nil {
+			held[of] = map[int]bool{}
+		}
+		held[of][c.Shard.Index] = true
+		authorities[c.Authority]++
+	}
+	for _, a := range slices.Sorted(maps.Keys(authorities)) {
+		if n := authorities[a]; n > 1 {
+			s.add(false, fmt.Sprintf("%s has %d streams to %s", name, n, a),
+				"list each address once in its configSources; two istiods with one POD_NAME look alike, too")
+		}
+	}
+	counts := slices.Sorted(maps.Keys(held))
+	if held[1] != nil && len(counts) > 1 {
+		s.add(false, name+" holds the whole beside parts of it", "list either one address without a shard, or all shards of one count")
+	}
+	parts := slices.DeleteFunc(counts, func(of int) bool { return of == 1 })
+	if len(parts) > 1 {
+		s.add(false, fmt.Sprintf("%s mixes shards of %s", name, numbers(parts)), "list all shards of one count in its configSources, and no other")
+	}
+	for _, of := range parts {
+		var missing []int
+		for i := range of {
+			if !held[of][i] {
+				missing = append(missing, i)
+			}
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		remedy := "list every shard from 0 on in its configSources"
+		if !several {
+			remedy += "; where replicas share the streams, name them all with --server"
+		}
+		s.add(false, fmt.Sprintf("%s lacks %s of %d: %s", name, count(len(missing), "shard"), of, numbers(missing[:min(len(missing), examples)])+more(len(missing))), remedy)
+	}
+}
+
+// size judges whether shards have a size that istiod takes in quickly.
+func (s *Section) size(of, services int) {
+	each := services / of
+	better := 1
+	for better < maxShards && services/better > shardBest {
+		better *= 2
+	}
+	switch {
+	case better == of:
+	case each > shardMax:
+		s.add(true, fmt.Sprintf("%s in %s is %d in each, and every change resends one whole", count(services, "service"), count(of, "shard"), each),
+			fmt.Sprintf("150 to 400 serve best: use %d shards, <name>-<0…%d>-of-%d", better, better-1, better))
+	case of > 1 && each < shardMin:
+		s.add(true, fmt.Sprintf("%s in %d shards is %d in each: more streams than it needs", count(services, "service"), of, each),
+			fmt.Sprintf("150 to 400 serve best: %s would do", count(better, "shard")))
+	}
+}
+
+func numbers(list []int) string {
+	words := make([]string, len(list))
+	for i, n := range list {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ", ")
+}

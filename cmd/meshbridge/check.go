@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"meshbridge/cmd/internal/check"
+)
+
+func newCheck(t terminal) *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Find what is wrong with a running bridge, and say what to do",
+		Long: `Ask a running bridge for its state and judge it: whether it answers and its gate is open, its sources,
+what was left out, the istiods that are connected, what they refused, and whether their shards hold
+every host once. With several servers the replicas are compared as well.
+
+Lines that begin with x are trouble, those with - are worth knowing. Exit status: 0 no trouble, 1
+trouble found, 2 wrong use.`,
+		Example: `  meshbridge check
+  meshbridge check --server http://bridge-0:16011,http://bridge-1:16011 --token-file token`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			clients, err := f.clients(t)
+			if err != nil {
+				return err
+			}
+			var bridges []check.Bridge
+			for _, c := range clients {
+				bridges = append(bridges, check.Ask(cmd.Context(), c))
+			}
+			trouble, err := check.Print(t.out, check.Judge(bridges, time.Now()))
+			if err == nil && trouble {
+				err = errTrouble
+			}
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
