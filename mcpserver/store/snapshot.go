@@ -55,6 +55,23 @@ func (s *Snapshot) lookup(key Key, slot int) *Resource {
 	return nil
 }
 
+// Find finds the resource of a key whose host is not known, or nil. It looks first where the resource is if it lives with
+// one of the given hosts or is named by its own, and then everywhere.
+func (s *Snapshot) Find(key Key, hosts ...string) *Resource {
+	_, own, _ := strings.Cut(key.Name, "/")
+	for _, host := range append(hosts, own) {
+		if r := s.Lookup(key, host); r != nil {
+			return r
+		}
+	}
+	for r := range s.All(key.Kind, Shard{}) {
+		if r.Name == key.Name {
+			return r
+		}
+	}
+	return nil
+}
+
 func (b bucket) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(b, name, func(r *Resource, name string) int { return strings.Compare(r.Name, name) })
 }
@@ -115,6 +132,11 @@ func (d Difference) Key() Key {
 // Since yields what differs in a kind between an older snapshot of the same store, or nil for nothing at all, and this one,
 // by slot position and name. Its cost is in what changed, not in what there is: shared parts are told by their address.
 func (s *Snapshot) Since(old *Snapshot, kind Kind) iter.Seq[Difference] {
+	return s.SinceIn(old, kind, Shard{})
+}
+
+// SinceIn is Since for the slots of one shard.
+func (s *Snapshot) SinceIn(old *Snapshot, kind Kind, shard Shard) iter.Seq[Difference] {
 	return func(yield func(Difference) bool) {
 		var before *tree
 		if old != nil {
@@ -130,7 +152,7 @@ func (s *Snapshot) Since(old *Snapshot, kind Kind) iter.Seq[Difference] {
 				continue
 			}
 			for j := range fan {
-				if !diffBuckets(a.bucket(j), b.bucket(j), j*fan+i, yield) {
+				if slot := j*fan + i; shard.Has(slot) && !diffBuckets(a.bucket(j), b.bucket(j), slot, yield) {
 					return
 				}
 			}

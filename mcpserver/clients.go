@@ -1,0 +1,153 @@
+package mcpserver
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"meshbridge/mcpserver/store"
+)
+
+// maxHeldListed bounds the held resources that a Client lists by name for one kind.
+const maxHeldListed = 20
+
+// Client is what one stream looks like to an operator.
+type Client struct {
+	Node         string       `json:"node"`
+	Peer         string       `json:"peer"`
+	Authority    string       `json:"authority"`
+	View         string       `json:"view,omitempty"`     // name that the authority asked for
+	Shard        string       `json:"shard,omitempty"`    // "3-of-16"; "" is the whole
+	Revision     string       `json:"revision,omitempty"` // Istio's
+	IstioVersion string       `json:"istioVersion,omitempty"`
+	Protocol     string       `json:"protocol"`              // sotw or delta
+	TypeVersion  string       `json:"typeVersion,omitempty"` // v1 or v1alpha3, as the client asks
+	Connected    time.Time    `json:"connected"`
+	Nacks        int          `json:"nacks"`
+	Kinds        []ClientKind `json:"kinds"`
+}
+
+// ClientKind is the state of one kind on one stream.
+type ClientKind struct {
+	Kind          string     `json:"kind"`
+	TypeURL       string     `json:"typeURL"`
+	Sent          string     `json:"sent,omitempty"` // version of the newest response
+	SentAt        *time.Time `json:"sentAt,omitempty"`
+	Acked         string     `json:"acked,omitempty"` // version of the newest acknowledged one
+	AckedAt       *time.Time `json:"ackedAt,omitempty"`
+	InFlightSince *time.Time `json:"inFlightSince,omitempty"`
+	Resources     int        `json:"resources"` // that the client holds
+	Bytes         uint64     `json:"bytes"`     // sent on this stream
+	Nack          string     `json:"nack,omitempty"`
+	Waiting       string     `json:"waiting,omitempty"` // why nothing has been sent yet
+	HeldCount     int        `json:"heldCount,omitempty"`
+	Held          []Held     `json:"held,omitempty"` // the first of them, by name
+}
+
+// Held is a resource of which the client keeps the former value, or none, and why.
+type Held struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Clients lists the streams by node, authority and peer.
+func (s *Server) Clients() []Client {
+	s.mu.Lock()
+	streams := make([]*stream, 0, len(s.streams))
+	for st := range s.streams {
+		streams = append(streams, st)
+	}
+	s.mu.Unlock()
+	out := make([]Client, 0, len(streams))
+	for _, st := range streams {
+		out = append(out, st.client())
+	}
+	slices.SortFunc(out, func(a, b Client) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Authority, b.Authority), strings.Compare(a.Peer, b.Peer))
+	})
+	return out
+}
+
+func (st *stream) client() Client {
+	c := Client{Peer: st.peer, Authority: st.authority, View: st.view.Name, Protocol: protocolName(st.delta), Connected: st.since, Kinds: []ClientKind{}}
+	if sh := st.view.Shard; sh.Of > 0 {
+		c.Shard = fmt.Sprintf("%d-of-%d", sh.Index, sh.Of)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s := st.session
+	if s == nil {
+		return c
+	}
+	c.Node, c.Revision, c.IstioVersion, c.Nacks = s.node.ID, s.node.Revision, s.node.Version, s.nacks
+	for i, sub := range s.subs {
+		if sub == nil {
+			continue
+		}
+		if c.TypeVersion == "" {
+			c.TypeVersion = strings.Split(sub.typeURL, "/")[1]
+		}
+		c.Kinds = append(c.Kinds, s.clientKind(i, sub))
+	}
+	return c
+}
+
+func (s *Session) clientKind(i int, sub *subscription) ClientKind {
+	k := ClientKind{
+		Kind: sub.kind.Kind, TypeURL: sub.typeURL, Sent: sub.sentVersion, SentAt: timeOf(sub.sentAt),
+		Acked: sub.ackedVersion, AckedAt: timeOf(sub.ackedAt), Resources: sub.count, Bytes: sub.bytes,
+		Nack: sub.nack, HeldCount: len(sub.held), Waiting: s.waiting(i, sub),
+	}
+	if sub.inflight != nil {
+		k.InFlightSince = timeOf(sub.inflight.at)
+	}
+	for name, h := range sub.held {
+		k.Held = append(k.Held, Held{Name: name, Reason: h.reason()})
+	}
+	slices.SortFunc(k.Held, func(a, b Held) int { return strings.Compare(a.Name, b.Name) })
+	k.Held = k.Held[:min(len(k.Held), maxHeldListed)]
+	return k
+}
+
+// waiting says why the first state of a kind has not been sent, or "".
+func (s *Session) waiting(i int, sub *subscription) string {
+	if sub.sent {
+		return ""
+	}
+	switch target := s.target(i); {
+	case target == nil:
+		return "the kinds before it are not acknowledged"
+	case !target.Open:
+		return "not every source is in"
+	default:
+		return "until " + sub.due.UTC().Format(time.RFC3339) + ", when what it needs has settled"
+	}
+}
+
+func (h *hold) reason() string {
+	switch {
+	case h.want == nil:
+		return "removed, but a later kind may still refer to it"
+	case h.due.IsZero():
+		return "the client does not hold what it needs: " + needs(h.next)
+	default:
+		return "until " + h.due.UTC().Format(time.RFC3339) + ", when what it needs has settled: " + needs(h.next)
+	}
+}
+
+func needs(r *store.Resource) string {
+	names := make([]string, 0, len(r.Needs))
+	for _, key := range r.Needs {
+		names = append(names, key.Kind.Kind+" "+key.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,276 @@
+package mcpserver
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"meshbridge/mcpserver/store"
+)
+
+// meshConfig is the one kind that is never answered: istiod does not wait for it, and some versions choke on an answer.
+var meshConfig = store.Kind{Group: "core", Kind: "MeshConfig"}
+
+// SessionConfig is what a Session is made of.
+type SessionConfig struct {
+	View   View          // the revision is filled in from the first request
+	Delta  bool          // the incremental protocol
+	Settle time.Duration // how long a client must have held what a resource Needs before it is sent the resource
+	Retain time.Duration // what has been unchanged for this long is taken to be known to a new client
+	// Since is when this process began: nothing is known to have been unchanged for longer.
+	Since time.Time
+}
+
+// Session decides what one stream is sent. It is pure and has one owner: requests, snapshots and time go in, responses come
+// out. Kinds of ours are withheld until the snapshot is open; any other kind is answered with nothing, at once.
+type Session struct {
+	cfg   SessionConfig
+	start time.Time // of the stream
+	node  Node
+
+	snap    *store.Snapshot
+	subs    []*subscription   // by the order of store.Kinds; nil: not asked for
+	foreign map[string]string // type URL of other kinds to the nonce of their empty answer
+	nonce   int
+	nacks   int
+}
+
+// Result is what came of a request, a snapshot or the passing of time.
+type Result struct {
+	Responses []*Response
+	Acked     []*store.Resource // what the client has just acknowledged, apart from its first full state
+	Nack      *Nack             // the client refused a response
+	Answered  bool              // an awaited response was acknowledged or refused
+}
+
+// Nack is a client's refusal.
+type Nack struct {
+	TypeURL, Nonce, Version, Message string
+}
+
+// NewSession makes the session of a stream that began now, on the newest snapshot.
+func NewSession(cfg SessionConfig, snap *store.Snapshot, now time.Time) *Session {
+	return &Session{
+		cfg: cfg, start: now, snap: snap,
+		subs: make([]*subscription, len(store.Kinds())), foreign: map[string]string{},
+	}
+}
+
+// Request takes a client's request. An error is a gRPC status that ends the stream.
+func (s *Session) Request(req Request, now time.Time) (Result, error) {
+	if s.node.ID == "" {
+		if err := req.Node.check(); err != nil {
+			return Result{}, err
+		}
+		s.node = *req.Node
+		s.cfg.View.Revision = req.Node.Revision
+	}
+	if err := req.check(); err != nil {
+		return Result{}, err
+	}
+	kind, ok := store.KindOf(req.TypeURL)
+	if ok && kind == meshConfig {
+		return Result{}, nil
+	}
+	i := slices.Index(store.Kinds(), kind)
+	if !ok || i < 0 {
+		return s.answerForeign(req)
+	}
+	sub := s.subs[i]
+	if sub == nil {
+		s.subs[i] = newSubscription(kind, req)
+		return Result{Responses: s.step(now)}, nil
+	}
+	if sub.typeURL != req.TypeURL {
+		return Result{}, status.Errorf(codes.InvalidArgument, "%s was asked for as %s before; one stream follows a kind once", req.TypeURL, sub.typeURL)
+	}
+	return s.answered(sub, req, now), nil
+}
+
+// answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind.
+func (s *Session) answerForeign(req Request) (Result, error) {
+	if nonce, ok := s.foreign[req.TypeURL]; ok {
+		if req.Rejected && req.Nonce == nonce {
+			s.nacks++
+			return Result{Nack: &Nack{TypeURL: req.TypeURL, Nonce: nonce, Message: req.Error}}, nil
+		}
+		return Result{}, nil
+	}
+	if len(s.foreign) >= maxTypes {
+		return Result{}, status.Errorf(codes.ResourceExhausted, "the stream asks for more than %d types", maxTypes)
+	}
+	nonce := s.nextNonce()
+	s.foreign[req.TypeURL] = nonce
+	return Result{Responses: []*Response{{TypeURL: req.TypeURL, Nonce: nonce, Delta: s.cfg.Delta, Foreign: true}}}, nil
+}
+
+// answered takes a request for a kind that the stream follows already: an ACK or NACK of what is in flight, or stale.
+func (s *Session) answered(sub *subscription, req Request, now time.Time) Result {
+	d := sub.inflight
+	if d == nil || req.Nonce != d.nonce {
+		return Result{}
+	}
+	res := Result{Answered: true}
+	if req.Rejected {
+		s.nacks++
+		res.Nack = &Nack{TypeURL: sub.typeURL, Nonce: d.nonce, Version: d.version, Message: req.Error}
+		sub.refuse(d, s.cfg.Delta, req.Error, now)
+	} else {
+		sub.accept(d, s.cfg.Delta, now)
+		if !d.first {
+			res.Acked = d.upserts
+		}
+	}
+	sub.forget(now.Add(-s.cfg.Settle))
+	res.Responses = s.step(now)
+	return res
+}
+
+// Update takes a newer snapshot, and sends what may be sent by now.
+func (s *Session) Update(snap *store.Snapshot, now time.Time) Result {
+	s.snap = snap
+	return Result{Responses: s.step(now)}
+}
+
+// Busy reports whether a response awaits its ACK, and since when the oldest has.
+func (s *Session) Busy() (since time.Time, busy bool) {
+	for _, sub := range s.subs {
+		if sub != nil && sub.inflight != nil && (!busy || sub.inflight.at.Before(since)) {
+			since, busy = sub.inflight.at, true
+		}
+	}
+	return since, busy
+}
+
+// Deadline is when Update is due although nothing changes, because something held back has settled; false: never.
+func (s *Session) Deadline() (time.Time, bool) {
+	var next time.Time
+	for _, sub := range s.subs {
+		if sub != nil {
+			next = sub.deadline(next)
+		}
+	}
+	return next, !next.IsZero()
+}
+
+// step sends what may be sent: each kind moves to the newest snapshot that all kinds before it have been acknowledged at.
+// So the upserts of a state go out in the order of the kinds, and what a kind removes waits for the kinds after it.
+func (s *Session) step(now time.Time) []*Response {
+	var out []*Response
+	for again := true; again; {
+		again = false
+		for i := range s.subs {
+			resp, moved := s.advance(i, now)
+			if resp != nil {
+				out = append(out, resp)
+			}
+			again = again || moved
+		}
+	}
+	return out
+}
+
+// target is the snapshot that a kind may move to, or nil.
+func (s *Session) target(i int) *store.Snapshot {
+	for j := i - 1; j >= 0; j-- {
+		if sub := s.subs[j]; sub != nil {
+			return sub.acked
+		}
+	}
+	return s.snap
+}
+
+// advance moves one kind, and reports whether that may let another one move.
+func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
+	sub := s.subs[i]
+	if sub == nil || sub.inflight != nil {
+		return nil, false
+	}
+	target := s.target(i)
+	if target == nil || !target.Open {
+		return nil, false
+	}
+	if !sub.sent {
+		if sub.base == nil {
+			s.begin(sub, target, now)
+		}
+		if now.Before(sub.due) {
+			return nil, false
+		}
+		return s.first(sub, now), true
+	}
+	c := s.move(i, target, now)
+	if c.empty() {
+		moved = sub.acked != target
+		sub.acked = target
+		return nil, moved
+	}
+	return s.send(sub, c, now), true
+}
+
+// begin fixes the first state of a kind on this stream. The client is taken to hold an older one, in which resources may
+// lack what the new ones need: then the whole kind waits, since leaving a resource out would remove it.
+func (s *Session) begin(sub *subscription, target *store.Snapshot, now time.Time) {
+	sub.base, sub.due = target, now
+	for r := range target.All(sub.kind, s.cfg.View.Shard) {
+		if s.cfg.View.visible(r) == nil {
+			continue
+		}
+		at, ok := s.readyAt(r, target)
+		if !ok {
+			sub.hold(r.Name, &hold{want: r, next: r})
+			continue
+		}
+		if at.After(sub.due) {
+			sub.due = at
+		}
+		sub.count++
+	}
+}
+
+// first sends the first state of a kind.
+func (s *Session) first(sub *subscription, now time.Time) *Response {
+	var c change
+	if s.cfg.Delta {
+		names := sub.initial
+		sub.initial = nil
+		have := make(map[string]bool, len(names))
+		for r := range s.state(sub) {
+			if v, ok := names[r.Name]; ok {
+				have[r.Name] = true
+				if v == r.Version {
+					continue
+				}
+			}
+			c.upserts = append(c.upserts, r)
+		}
+		for name := range names {
+			if !have[name] {
+				c.removed = append(c.removed, name)
+			}
+		}
+		slices.Sort(c.removed)
+	}
+	sub.sent = true
+	resp := s.send(sub, c, now)
+	sub.inflight.first, resp.First = true, true
+	return resp
+}
+
+// send makes the response that takes a kind to its base and what it holds back.
+func (s *Session) send(sub *subscription, c change, now time.Time) *Response {
+	nonce := s.nextNonce()
+	sub.inflight = &delivery{nonce: nonce, at: now, target: sub.base, upserts: c.upserts, dropped: c.dropped}
+	return &Response{
+		TypeURL: sub.typeURL, Nonce: nonce, Kind: sub.kind, Delta: s.cfg.Delta,
+		Upserts: c.upserts, Removed: c.removed, View: s.cfg.View, Snapshot: sub.base, sub: sub, session: s,
+	}
+}
+
+func (s *Session) nextNonce() string {
+	s.nonce++
+	return strconv.Itoa(s.nonce)
+}

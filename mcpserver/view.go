@@ -1,0 +1,31 @@
+package mcpserver
+
+import "meshbridge/mcpserver/store"
+
+// View is the part of the store that a client sees.
+type View struct {
+	Name     string // the view asked for by the authority, or "" for the default
+	Shard    store.Shard
+	Revision string // the client's Istio revision; "" sees unlabelled resources only
+}
+
+// visible returns r if a client of the view's revision receives it, else nil. The shard is not asked.
+func (v View) visible(r *store.Resource) *store.Resource {
+	if r == nil {
+		return nil
+	}
+	if rev := r.Revision(); rev != "" && rev != v.Revision {
+		return nil
+	}
+	return r
+}
+
+// differs reports whether a view has any visible difference in a kind between two snapshots.
+func (v View) differs(old, now *store.Snapshot, kind store.Kind) bool {
+	for d := range now.SinceIn(old, kind, v.Shard) {
+		if v.visible(d.Old) != nil || v.visible(d.New) != nil {
+			return true
+		}
+	}
+	return false
+}
