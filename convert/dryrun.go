@@ -1,0 +1,57 @@
+package convert
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
+)
+
+// Result is what a dry run gives.
+type Result struct {
+	Resources []*store.Resource // by kind and name
+	Rejected  []Rejection
+}
+
+// Convert translates once: all services of each source, by the source's name. It is the same way that Run goes, without
+// memory of the past. Host names of instances are looked up once, if lookup is not nil.
+func Convert(ctx context.Context, rules *Rules, services map[string][]*sources.Service, lookup Lookup) Result {
+	reports := map[sources.Ref]*sources.Service{}
+	changes := []sources.Change{}
+	now := Created()
+	for _, source := range slices.Sorted(maps.Keys(services)) {
+		for _, s := range services[source] {
+			ref := sources.Ref{Source: source, Key: s.Key}
+			reports[ref] = s
+			changes = append(changes, sources.Change{Ref: ref, Service: s, At: now})
+		}
+	}
+	e := newEngine(rules, func(ref sources.Ref) *sources.Service { return reports[ref] }, lookups(ctx, rules, changes, lookup))
+	change := e.step(changes, true, now)
+	return Result{Resources: change.Put, Rejected: e.rejections()}
+}
+
+// lookups asks for every host name once.
+func lookups(ctx context.Context, rules *Rules, changes []sources.Change, lookup Lookup) func(string) []netip.Addr {
+	if lookup == nil {
+		return func(string) []netip.Addr { return nil }
+	}
+	r := newResolver(lookup, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	for _, c := range changes {
+		if rules.of(c.Ref) == nil {
+			continue
+		}
+		for i := range c.Service.Instances {
+			if host, ok := lookupName(&c.Service.Instances[i]); ok {
+				r.addrs(host)
+			}
+		}
+	}
+	r.round(ctx, true)
+	return r.addrs
+}

@@ -1,0 +1,494 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
+)
+
+// engine is the memory of the translation and does its work: reports in, a change of the store out. It has no clock, no
+// goroutine and no lock, and its work is in what changed. Once open it is deterministic but for what is retained: who had
+// an address first, and what is empty since when.
+type engine struct {
+	rules  *Rules
+	read   func(sources.Ref) *sources.Service // the last report of a service, or nil
+	lookup func(string) []netip.Addr          // the addresses of a host name as far as they are known
+
+	refs  map[sources.Ref]*refState
+	hosts hosts
+	vips  *vips
+	saved map[string]record          // from disk, until a host takes it
+	gone  map[string][]goneRecord    // from disk, until the gate opens
+	wrote map[string]string          // what is on disk of each host
+	users map[string]map[string]bool // the hosts that need a host name
+	count map[classCount]int         // rejections by source and class; the key's count is 0
+	dirty map[string]time.Time       // hosts to convert, and when the first report was seen that made them so
+	dues  dues
+	open  bool
+	built int       // resources since metrics last asked
+	event time.Time // of what is being worked on
+
+	puts    map[store.Key]*store.Resource // of the step that is being made
+	removes map[store.Key]string
+	saves   map[string]string // host to record; "" deletes it
+}
+
+func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup func(string) []netip.Addr) *engine {
+	e := &engine{
+		rules:  rules,
+		read:   read,
+		lookup: lookup,
+		refs:   map[sources.Ref]*refState{},
+		vips:   newVIPs(rules.ranges, nil),
+		wrote:  map[string]string{},
+		users:  map[string]map[string]bool{},
+		count:  map[classCount]int{},
+		dirty:  map[string]time.Time{},
+	}
+	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch}
+	return e
+}
+
+// touch notes that a host must be converted.
+func (e *engine) touch(host string) {
+	if at, ok := e.dirty[host]; !ok || e.event.Before(at) {
+		e.dirty[host] = e.event
+	}
+}
+
+// step takes changes in and returns what they change in the store. Until the gate opens it only takes in.
+func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.Change {
+	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
+	batch := make(map[sources.Ref]*sources.Service, len(changes))
+	for _, c := range changes {
+		e.event = c.At
+		e.report(c.Ref, c.Service, now, false)
+		batch[c.Ref] = c.Service
+	}
+	e.event = now
+	e.hosts.settle()
+	if !e.open && !open {
+		return store.Change{}
+	}
+	if !e.open {
+		e.restore(now)
+		e.open = true
+	}
+	for _, host := range e.dues.until(now) {
+		e.touch(host)
+	}
+	for len(e.dirty) > 0 {
+		for _, host := range e.order() {
+			e.event = e.dirty[host]
+			delete(e.dirty, host)
+			e.convert(host, batch, now)
+		}
+		e.event = now
+		e.hosts.settle()
+	}
+	return e.change()
+}
+
+// change is what the step made, in the order of the keys.
+func (e *engine) change() store.Change {
+	c := store.Change{Open: true}
+	for _, r := range e.puts {
+		c.Put = append(c.Put, r)
+	}
+	slices.SortFunc(c.Put, func(a, b *store.Resource) int { return compareStoreKeys(a.Key, b.Key) })
+	for key, host := range e.removes {
+		c.Remove = append(c.Remove, store.Removal{Key: key, Host: host})
+	}
+	slices.SortFunc(c.Remove, func(a, b store.Removal) int { return compareStoreKeys(a.Key, b.Key) })
+	e.puts, e.removes = nil, nil
+	return c
+}
+
+func compareStoreKeys(a, b store.Key) int {
+	if c := slices.Index(store.Kinds(), a.Kind) - slices.Index(store.Kinds(), b.Kind); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
+}
+
+// report takes in what a source says of a service now. After a reload, names that the service no longer has go at once.
+func (e *engine) report(ref sources.Ref, svc *sources.Service, now time.Time, reload bool) {
+	state := e.refs[ref]
+	if state == nil {
+		if svc == nil {
+			return
+		}
+		state = &refState{ref: ref}
+		e.refs[ref] = state
+	}
+	e.tally(&state.rejected, nil)
+	set := e.rules.of(ref)
+	switch {
+	case set == nil, svc == nil && set.source.declared:
+		for _, c := range state.claims {
+			e.hosts.remove(c)
+		}
+		state.claims = nil
+	case svc == nil:
+		for _, c := range state.claims {
+			e.retire(c, now)
+		}
+	default:
+		var rejected rejections
+		wanted := e.names(set, svc, &rejected)
+		e.tally(&state.rejected, &rejected)
+		e.claim(state, wanted, set.host != nil && set.host.perInstance && !reload, now)
+	}
+	if svc == nil && len(state.claims) == 0 {
+		delete(e.refs, ref)
+	}
+}
+
+// retire notes that a service no longer has a host; the claim stays until it is forgotten.
+func (e *engine) retire(c *claim, now time.Time) {
+	if c.since.IsZero() {
+		c.since = now
+	}
+	e.touch(c.host())
+}
+
+// wish is a host that a service wants.
+type wish struct {
+	name  name
+	alias bool
+}
+
+// names are the hosts that a service wants, without repetition.
+func (e *engine) names(set *settings, svc *sources.Service, rejected *rejections) []wish {
+	for _, f := range svc.Skipped {
+		rejected.add(Rejection{Source: set.source.name, Service: svc.Name, Instance: clip(f.Where), Class: ClassRead, Reason: f.Reason})
+	}
+	domain := e.rules.config.Mesh.Domain
+	seen := map[name]bool{}
+	var wanted []wish
+	want := func(instance string, metadata map[string]string) {
+		n, err := set.nameOf(svc, domain, metadata)
+		if err != nil {
+			rejected.add(Rejection{Source: set.source.name, Service: svc.Name, Instance: clip(instance), Class: ClassHost, Reason: err.Error()})
+		} else if !seen[n] {
+			seen[n] = true
+			wanted = append(wanted, wish{name: n})
+		}
+	}
+	if set.host != nil && set.host.perInstance {
+		for i := range svc.Instances {
+			metadata := metadataOf(svc, &svc.Instances[i])
+			if set.picks(&svc.Instances[i], metadata) {
+				want(svc.Instances[i].ID, metadata)
+			}
+		}
+	} else {
+		want("", nil)
+	}
+	for _, alias := range set.aliases {
+		if !slices.ContainsFunc(wanted, func(w wish) bool { return w.name.host == alias.host }) {
+			wanted = append(wanted, wish{name: alias, alias: true})
+		}
+	}
+	return wanted
+}
+
+// claim brings a service's claims in line with what it wants. What it no longer wants is retained if retain says so.
+func (e *engine) claim(state *refState, wanted []wish, retain bool, now time.Time) {
+	missing := make(map[wish]bool, len(wanted))
+	for _, w := range wanted {
+		missing[w] = true
+	}
+	kept := state.claims[:0]
+	for _, c := range state.claims {
+		w := wish{name: c.name, alias: c.alias}
+		switch {
+		case missing[w]:
+			delete(missing, w)
+			c.since = time.Time{}
+			e.touch(c.host())
+		case retain:
+			e.retire(c, now)
+		default:
+			e.hosts.remove(c)
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(state.claims[len(kept):])
+	state.claims = kept
+	for _, w := range wanted {
+		if missing[w] {
+			c := &claim{ref: state, name: w.name, alias: w.alias}
+			state.claims = append(state.claims, c)
+			e.hosts.add(c)
+		}
+	}
+	e.hosts.settle()
+}
+
+// order sorts the dirty hosts: those with a pinned address first, then those that had another address than the pure one
+// before a restart, so that they find it free.
+func (e *engine) order() []string {
+	rank := make(map[string]int, len(e.dirty))
+	for host := range e.dirty {
+		switch s := e.hosts.all[host]; {
+		case s != nil && e.pin(e.parts(s, nil)).IsValid():
+			rank[host] = 0
+		case len(e.vips.saved[host]) > 0:
+			rank[host] = 1
+		default:
+			rank[host] = 2
+		}
+	}
+	return slices.SortedFunc(maps.Keys(e.dirty), func(a, b string) int {
+		if c := rank[a] - rank[b]; c != 0 {
+			return c
+		}
+		return strings.Compare(a, b)
+	})
+}
+
+// parts are the claims that have a host with their settings, and, if batch is not nil, their services.
+func (e *engine) parts(s *hostState, batch map[sources.Ref]*sources.Service) []part {
+	var parts []part
+	for _, c := range s.claims() {
+		set := e.rules.of(c.ref.ref)
+		if set == nil {
+			continue
+		}
+		p := part{ref: c.ref.ref, set: set, claim: c}
+		if batch != nil {
+			var ok bool
+			if p.svc, ok = batch[p.ref]; !ok {
+				p.svc = e.read(p.ref)
+			}
+		}
+		parts = append(parts, p)
+	}
+	slices.SortFunc(parts, compareParts)
+	return parts
+}
+
+// pin is the address that an override pins for a host, not for its aliases.
+func (e *engine) pin(parts []part) netip.Addr {
+	for _, p := range parts {
+		if !p.claim.alias && p.set.address.IsValid() {
+			return p.set.address
+		}
+	}
+	return netip.Addr{}
+}
+
+// convert makes the resources of one host anew.
+func (e *engine) convert(host string, batch map[sources.Ref]*sources.Service, now time.Time) {
+	s := e.hosts.all[host]
+	if s == nil {
+		return
+	}
+	e.expire(s, now)
+	parts := e.parts(s, batch)
+	if len(parts) == 0 {
+		e.drop(s)
+		return
+	}
+	d := e.rules.draft(host, parts, s.memory, now, e.lookup)
+	s.memory = d.memory
+	e.lookups(s, d.merged.lookups)
+	var resources []*store.Resource
+	if len(d.ports) == 0 {
+		s.memory = memory{}
+		e.vips.release(host, s.addrs)
+		s.addrs = nil
+	} else {
+		s.addrs = e.give(s, d)
+		if len(s.addrs) > 0 {
+			resources = d.resources(s.addrs, e.event)
+		}
+	}
+	for _, p := range parts {
+		if len(p.claim.path) > 1 {
+			d.merged.rejected.add(e.clash(p))
+		}
+	}
+	e.tally(&s.rejected, &d.merged.rejected)
+	e.show(s, d)
+	e.serve(s, resources)
+	for _, p := range parts {
+		if !p.claim.since.IsZero() {
+			d.until(p.claim.since.Add(e.rules.config.RetainEmpty))
+		}
+	}
+	if !d.due.IsZero() && !d.due.Equal(s.due) {
+		e.dues.add(d.due, host)
+	}
+	s.due = d.due
+	e.record(s, e.vips.moved[host])
+}
+
+// expire forgets claims that were retained long enough.
+func (e *engine) expire(s *hostState, now time.Time) {
+	for _, c := range s.claims() {
+		if c.since.IsZero() || c.since.Add(e.rules.config.RetainEmpty).After(now) {
+			continue
+		}
+		e.hosts.remove(c)
+		state := c.ref
+		state.claims = slices.DeleteFunc(state.claims, func(o *claim) bool { return o == c })
+		if len(state.claims) == 0 && e.read(state.ref) == nil {
+			delete(e.refs, state.ref)
+		}
+	}
+}
+
+// clash tells that a service's name was sent aside.
+func (e *engine) clash(p part) Rejection {
+	owner := "another name"
+	if s := e.hosts.all[p.claim.path[0]]; s != nil && s.owner() != nil {
+		owner = s.owner().name.identity
+	}
+	return Rejection{Source: p.ref.Source, Service: p.ref.Key.Name, Host: p.claim.host(), Class: ClassClash,
+		Reason: fmt.Sprintf("host %s is that of %s, so %s has %s", p.claim.path[0], owner, p.claim.name.identity, p.claim.host())}
+}
+
+// give finds the host's addresses and tells what is not as wished.
+func (e *engine) give(s *hostState, d *draft) []netip.Addr {
+	g := e.vips.give(s.name, s.addrs, e.pin(d.parts))
+	for _, host := range g.evicted {
+		e.touch(host)
+	}
+	if g.clash != "" {
+		d.reject(ClassVIP, fmt.Sprintf("its address by hash is taken by %s, so it has %s; overrides[].address pins one", g.clash, joinAddrs(g.addrs)))
+	}
+	if g.refused.IsValid() {
+		d.reject(ClassVIP, fmt.Sprintf("address %s is pinned by another host too, so it has %s", g.refused, joinAddrs(g.addrs)))
+	}
+	if g.full {
+		d.reject(ClassVIP, "mesh.vips has no free address left in the host's part; name a larger range")
+	}
+	return g.addrs
+}
+
+func joinAddrs(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// drop serves nothing of a host any more, and forgets it once nobody wants it.
+func (e *engine) drop(s *hostState) {
+	e.serve(s, nil)
+	e.vips.release(s.name, s.addrs)
+	e.lookups(s, nil)
+	e.tally(&s.rejected, nil)
+	s.memory, s.addrs, s.due = memory{}, nil, time.Time{}
+	s.endpoints, s.ports, s.subsets, s.sources = 0, nil, nil, nil
+	e.record(s, false)
+	if len(s.wants) == 0 {
+		delete(e.hosts.all, s.name)
+	}
+}
+
+// serve puts the host's resources and removes those that it no longer has.
+func (e *engine) serve(s *hostState, resources []*store.Resource) {
+	var keys []store.Key
+	e.built += len(resources)
+	for _, r := range resources {
+		keys = append(keys, r.Key)
+		e.puts[r.Key] = r
+		delete(e.removes, r.Key)
+	}
+	for _, old := range s.served {
+		if !slices.Contains(keys, old) {
+			e.removes[old] = s.name
+			delete(e.puts, old)
+		}
+	}
+	s.served = keys
+}
+
+// lookups notes which host names the host needs now.
+func (e *engine) lookups(s *hostState, names []string) {
+	for _, n := range s.lookups {
+		if !slices.Contains(names, n) {
+			delete(e.users[n], s.name)
+			if len(e.users[n]) == 0 {
+				delete(e.users, n)
+			}
+		}
+	}
+	for _, n := range names {
+		if e.users[n] == nil {
+			e.users[n] = map[string]bool{}
+		}
+		e.users[n][s.name] = true
+	}
+	s.lookups = names
+}
+
+// resolved makes the hosts dirty that need a host name whose addresses changed.
+func (e *engine) resolved(names []string, now time.Time) {
+	e.event = now
+	for _, n := range names {
+		for host := range e.users[n] {
+			e.touch(host)
+		}
+	}
+}
+
+// show keeps what views show of the host.
+func (e *engine) show(s *hostState, d *draft) {
+	s.endpoints, s.ports, s.sources, s.namespace = len(d.merged.endpoints), d.ports, d.sources(), d.memory.Namespace
+	s.subsets = nil
+	if len(s.memory.Subsets) > 0 {
+		s.subsets = subsetNames(s.memory.Subsets)
+		slices.Sort(s.subsets)
+	}
+}
+
+// tally replaces rejections and keeps their counts.
+func (e *engine) tally(old, next *rejections) {
+	for _, c := range old.counts {
+		e.count[classCount{source: c.source, class: c.class}] -= c.count
+	}
+	*old = rejections{}
+	if next != nil {
+		*old = *next
+	}
+	for _, c := range old.counts {
+		e.count[classCount{source: c.source, class: c.class}] += c.count
+	}
+}
+
+// adopt takes other rules: everything is converted anew, and what comes out equal is no change.
+func (e *engine) adopt(rules *Rules, now time.Time) {
+	ranges := e.rules.config.Mesh.VIPs
+	e.rules, e.event = rules, now
+	if !slices.Equal(ranges, rules.config.Mesh.VIPs) {
+		e.vips = newVIPs(rules.ranges, nil)
+		for _, s := range e.hosts.all {
+			s.addrs = nil
+		}
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(e.refs), compareRefs) {
+		e.report(ref, e.read(ref), now, true)
+	}
+	for host := range e.hosts.all {
+		e.touch(host)
+	}
+}
+
+func compareRefs(a, b sources.Ref) int {
+	if c := strings.Compare(a.Source, b.Source); c != 0 {
+		return c
+	}
+	return compareKeys(a.Key, b.Key)
+}

@@ -1,0 +1,191 @@
+package convert
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
+)
+
+// refState is what is remembered of a service of a source.
+type refState struct {
+	ref      sources.Ref
+	claims   []*claim
+	rejected rejections
+}
+
+// claim is a service's wish for a host.
+type claim struct {
+	ref   *refState
+	name  name
+	alias bool
+	since time.Time // when the service ceased to have it; zero: it has it
+	path  []string  // the hosts it was sent to: first the one it wants, last the one it has; empty: not yet settled
+}
+
+// host is where the claim ended up.
+func (c *claim) host() string { return c.path[len(c.path)-1] }
+
+// hostState is what is remembered of a host.
+type hostState struct {
+	name  string
+	wants []*claim // that came by here, whether they stayed or not
+	memory
+	addrs     []netip.Addr
+	served    []store.Key
+	endpoints int
+	ports     []servedPort
+	subsets   []string
+	sources   []string
+	namespace string
+	rejected  rejections
+	lookups   []string  // host names whose addresses it needs
+	due       time.Time // when time alone changes it; zero: never
+}
+
+// memory is what a host remembers of its past; it deviates from a pure function only while something is retained.
+type memory struct {
+	Namespace string       `json:"namespace,omitempty"`
+	Ports     []heldPort   `json:"ports,omitempty"`
+	Split     bool         `json:"split,omitempty"`
+	Subsets   []heldSubset `json:"subsets,omitempty"`
+}
+
+// heldPort is a port that is served; Since says when it lost its last endpoint.
+type heldPort struct {
+	port
+	Since time.Time `json:"since,omitzero"`
+}
+
+// heldSubset is a subset that is served; Since says when it lost its last endpoint.
+type heldSubset struct {
+	Label string    `json:"label"`
+	Value string    `json:"value"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// retains reports whether something is served that the registries no longer say.
+func (m memory) retains() bool {
+	return slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
+		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() })
+}
+
+// claims are those that have the host.
+func (h *hostState) claims() []*claim {
+	var all []*claim
+	for _, c := range h.wants {
+		if len(c.path) > 0 && c.host() == h.name {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// hosts settles who has which host. Where names that differ become one host, one of them stays and the others are sent
+// aside, to a host with digits of their hash. The outcome depends on the claims alone, not on their order.
+type hosts struct {
+	all     map[string]*hostState
+	recall  func(*hostState) // fills a new host's memory
+	touched func(string)     // told every host whose claims changed
+	queue   []string
+}
+
+func (h *hosts) at(host string) *hostState {
+	s := h.all[host]
+	if s == nil {
+		s = &hostState{name: host}
+		h.recall(s)
+		h.all[host] = s
+	}
+	return s
+}
+
+// add makes a claim known; settle then finds its host.
+func (h *hosts) add(c *claim) {
+	c.path = nil
+	h.send(c, c.name.host)
+}
+
+func (h *hosts) send(c *claim, host string) {
+	c.path = append(c.path, host)
+	s := h.at(host)
+	s.wants = append(s.wants, c)
+	h.queue = append(h.queue, host)
+	h.touched(host)
+}
+
+// remove forgets a claim.
+func (h *hosts) remove(c *claim) {
+	h.recallTo(c, 0)
+}
+
+// recallTo takes a claim back from the hosts that it was sent to after the first depth ones.
+func (h *hosts) recallTo(c *claim, depth int) {
+	for _, host := range c.path[depth:] {
+		s := h.all[host]
+		s.wants = slices.DeleteFunc(s.wants, func(o *claim) bool { return o == c })
+		h.queue = append(h.queue, host)
+		h.touched(host)
+	}
+	c.path = c.path[:depth]
+}
+
+// settle sends aside and calls back until every claim has a host. Hosts further down a path never decide about those
+// before, so it ends.
+func (h *hosts) settle() {
+	for len(h.queue) > 0 {
+		host := h.queue[0]
+		h.queue = h.queue[1:]
+		s := h.all[host]
+		if s == nil {
+			continue
+		}
+		owner := s.owner()
+		for _, c := range slices.Clone(s.wants) {
+			depth := slices.Index(c.path, host) + 1
+			stays := c.name.explicit && depth == 1 || owner == nil || c.name.identity == owner.name.identity
+			switch {
+			case stays && len(c.path) > depth:
+				h.recallTo(c, depth)
+				h.touched(host)
+			case !stays && len(c.path) == depth:
+				h.touched(host)
+				h.send(c, c.name.aside(depth))
+			}
+		}
+	}
+}
+
+// owner is the claim whose name has the host: the one that was sent least, then one whose name needed no change, then byte
+// order; nil if all asked for this very host.
+func (s *hostState) owner() *claim {
+	var best *claim
+	for _, c := range s.wants {
+		depth := slices.Index(c.path, s.name)
+		if c.name.explicit && depth == 0 {
+			continue
+		}
+		if best == nil || s.before(c, best) {
+			best = c
+		}
+	}
+	return best
+}
+
+func (s *hostState) before(a, b *claim) bool {
+	exact := func(c *claim) int {
+		if c.name.exact {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(slices.Index(a.path, s.name), slices.Index(b.path, s.name)),
+		cmp.Compare(exact(a), exact(b)),
+		strings.Compare(a.name.identity, b.name.identity),
+	) < 0
+}

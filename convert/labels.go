@@ -1,0 +1,150 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// labelRules says which metadata of an instance becomes labels of its endpoints.
+type labelRules struct {
+	named    map[string]bool   // taken by name, volatile or not
+	globs    globs             // taken unless volatile
+	exclude  globs             // left out all the same
+	volatile globs             // changed by the registry with every registration
+	rename   map[string]string // metadata key to label key
+	renamed  []string          // its keys, sorted
+	set      map[string]string // fixed labels
+}
+
+// tagLabel marks canaries by convention; it is taken by default.
+const tagLabel = "istio.service.tag"
+
+func newLabelRules(l Labels, subsetKeys []string, volatile globs) labelRules {
+	r := labelRules{
+		named:    map[string]bool{"app": true, "version": true, tagLabel: true},
+		exclude:  newGlobs(l.Exclude),
+		volatile: volatile,
+		rename:   l.Rename,
+		renamed:  slices.Sorted(maps.Keys(l.Rename)),
+		set:      l.Set,
+	}
+	for _, key := range subsetKeys {
+		r.named[key] = true
+	}
+	for _, pattern := range l.Include {
+		if g := newGlob(pattern); g.literal() {
+			r.named[pattern] = true
+		} else {
+			r.globs = append(r.globs, g)
+		}
+	}
+	return r
+}
+
+// take chooses, renames and sanitises labels. What is dropped is told to reject.
+func (r *labelRules) take(metadata map[string]string, reject func(class, reason string)) map[string]string {
+	taken := make(map[string]string, len(r.named)+len(r.set))
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		if _, renamed := r.rename[key]; renamed || metadata[key] == "" || !r.takes(key) {
+			continue
+		}
+		if ofIstio(key) {
+			reject(ClassLabel, fmt.Sprintf("label %s: registries may not set labels of istio.io; use labels.set", key))
+			continue
+		}
+		if reason := labelKeyFault(key); reason != "" {
+			reject(ClassLabel, fmt.Sprintf("label %q: %s; use labels.rename or labels.exclude", key, reason))
+			continue
+		}
+		putLabel(taken, key, metadata[key], reject)
+	}
+	for _, key := range r.renamed {
+		if value := metadata[key]; value != "" {
+			putLabel(taken, r.rename[key], value, reject)
+		}
+	}
+	maps.Copy(taken, r.set)
+	if len(taken) == 0 {
+		return nil
+	}
+	return taken
+}
+
+func (r *labelRules) takes(key string) bool {
+	lower := strings.ToLower(key)
+	if r.exclude.match(lower) {
+		return false
+	}
+	return r.named[key] || r.globs.match(lower) && !r.volatile.match(lower)
+}
+
+func putLabel(taken map[string]string, key, value string, reject func(class, reason string)) {
+	legal := toLabelValue(value)
+	if reason := labelValueFault(legal); reason != "" {
+		reject(ClassLabel, fmt.Sprintf("label %s: value %q: %s", key, clip(value), reason))
+		return
+	}
+	taken[key] = legal
+}
+
+// ofIstio reports whether a label key belongs to Istio, such as istio.io/rev or proxy.istio.io/health-checks-enabled.
+func ofIstio(key string) bool {
+	prefix, _, ok := strings.Cut(strings.ToLower(key), "/")
+	return ok && (prefix == "istio.io" || strings.HasSuffix(prefix, ".istio.io"))
+}
+
+// toLabelValue makes a label value of any text: a dash for what is not allowed, without dashes, dots and underscores at its
+// ends. It does not shorten.
+func toLabelValue(s string) string {
+	if isLabel(s) {
+		return s
+	}
+	return strings.Trim(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
+			return r
+		}
+		return '-'
+	}, s), "-_.")
+}
+
+// labelValueFault says why s is no value of a label, or "". The empty value says nothing, so it is none here.
+func labelValueFault(s string) string {
+	switch {
+	case s == "":
+		return "it has no letter or digit"
+	case isLabel(s):
+		return ""
+	case len(s) > maxLabel:
+		return fmt.Sprintf("it is %d bytes long, %d at most", len(s), maxLabel)
+	}
+	return plain(validation.IsValidLabelValue(s))
+}
+
+// labelKeyFault says why s is no key of a label, or "".
+func labelKeyFault(s string) string {
+	if isLabel(s) {
+		return ""
+	}
+	return plain(validation.IsQualifiedName(s))
+}
+
+// plain leaves out the examples and regular expressions of Kubernetes' reasons.
+func plain(reasons []string) string {
+	for i, r := range reasons {
+		reasons[i], _, _ = strings.Cut(r, " (e.g.")
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// clip shortens a text of a registry for a reason.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,204 @@
+package convert
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
+)
+
+// Reports is where the sources' last reports are: the Mirror.
+type Reports interface {
+	// Dirty receives when there is something to Take.
+	Dirty() <-chan struct{}
+	// Take drains the changed services; open says whether the gate is open once they are applied.
+	Take() (changes []sources.Change, open bool)
+	// Service is the last report of a service, or nil.
+	Service(ref sources.Ref) *sources.Service
+}
+
+// Applier is what changes are applied to: the Store.
+type Applier interface {
+	Apply(store.Change) *store.Snapshot
+}
+
+// Options are what a Converter works with. The zero value keeps nothing on disk, looks names up as the system does, logs
+// to the default logger and registers no metrics.
+type Options struct {
+	StateDir   string // where vips.db lies; "": nowhere
+	Now        func() time.Time
+	Lookup     Lookup
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// gatherNames is how long the first build waits for the addresses of host names.
+const gatherNames = 10 * time.Second
+
+// Converter translates what the sources report and applies it to the store.
+type Converter struct {
+	// Set once.
+	reports  Reports
+	store    Applier
+	opts     Options
+	resolver *resolver
+	metrics  *metrics
+	wake     chan struct{}
+
+	mu     sync.Mutex
+	engine *engine // guarded by mu
+	next   *Rules  // guarded by mu: to be adopted, or nil
+}
+
+// New makes a converter; Run does the work.
+func New(rules *Rules, reports Reports, s Applier, opts Options) *Converter {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Lookup == nil {
+		opts.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	c := &Converter{
+		reports:  reports,
+		store:    s,
+		opts:     opts,
+		resolver: newResolver(opts.Lookup, opts.Log),
+		metrics:  newMetrics(opts.Registerer),
+		wake:     make(chan struct{}, 1),
+	}
+	c.engine = newEngine(rules, reports.Service, c.resolver.addrs)
+	return c
+}
+
+// SetRules has everything converted anew by other rules. What comes out equal is no change.
+func (c *Converter) SetRules(rules *Rules) {
+	c.mu.Lock()
+	c.next = rules
+	c.mu.Unlock()
+	notify(c.wake)
+}
+
+// Run translates until ctx ends. It is called once.
+func (c *Converter) Run(ctx context.Context) error {
+	d, hosts, names := openDisk(c.opts.StateDir, c.opts.Log)
+	defer d.close()
+	c.resolver.seed(names)
+	c.mu.Lock()
+	for _, host := range c.engine.load(hosts) {
+		c.opts.Log.Error("what the state says of a host cannot be read; it is forgotten", "host", host)
+	}
+	c.mu.Unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.resolver.run(ctx) })
+	g.Go(func() error { return c.loop(ctx, d) })
+	return g.Wait()
+}
+
+func (c *Converter) loop(ctx context.Context, d *disk) error {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		due := c.work(ctx, d)
+		timer.Stop()
+		if !due.IsZero() {
+			timer.Reset(max(0, due.Sub(c.opts.Now())))
+		}
+		// Sources reported, or what was retained has been so long enough, or the rules changed, or a host name has other
+		// addresses, or it ends.
+		select {
+		case <-c.reports.Dirty():
+		case <-timer.C:
+		case <-c.wake:
+		case <-c.resolver.news:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// work takes in and applies all there is, and says when time alone will change something.
+func (c *Converter) work(ctx context.Context, d *disk) time.Time {
+	changes, open := c.reports.Take()
+	c.mu.Lock()
+	opening := open && !c.engine.open
+	c.mu.Unlock()
+	if opening {
+		c.gather(ctx, changes)
+	}
+	answers := c.resolver.take()
+
+	c.mu.Lock()
+	now := c.opts.Now()
+	if c.next != nil {
+		c.engine.adopt(c.next, now)
+		c.next = nil
+	}
+	for host := range answers {
+		c.engine.resolved([]string{host}, now)
+	}
+	change := c.engine.step(changes, open, now)
+	saves, due := c.engine.saves, c.engine.dues.next()
+	c.metrics.tell(c.engine)
+	if c.engine.open {
+		for _, host := range c.resolver.keep(func(host string) bool { return c.engine.users[host] != nil }) {
+			answers[host] = nil
+		}
+	} else {
+		due = time.Time{}
+	}
+	c.mu.Unlock()
+
+	// On disk first: what a client has seen must survive a crash.
+	d.save(saves, answers)
+	if change.Open || len(change.Put)+len(change.Remove) > 0 {
+		c.metrics.applied(c.store.Apply(change))
+	}
+	return due
+}
+
+// gather has the host names of all instances looked up before anything is served, so that what opens is whole.
+func (c *Converter) gather(ctx context.Context, changes []sources.Change) {
+	c.mu.Lock()
+	refs := make([]sources.Ref, 0, len(c.engine.refs))
+	for ref := range c.engine.refs {
+		refs = append(refs, ref)
+	}
+	rules := c.engine.rules
+	if c.next != nil {
+		rules = c.next
+	}
+	c.mu.Unlock()
+	follow := func(svc *sources.Service, ref sources.Ref) {
+		if svc == nil || rules.of(ref) == nil {
+			return
+		}
+		for i := range svc.Instances {
+			if host, ok := lookupName(&svc.Instances[i]); ok {
+				c.resolver.addrs(host)
+			}
+		}
+	}
+	for _, change := range changes {
+		follow(change.Service, change.Ref)
+	}
+	for _, ref := range refs {
+		follow(c.reports.Service(ref), ref)
+	}
+	waiting, cancel := context.WithTimeout(ctx, gatherNames)
+	defer cancel()
+	c.resolver.settled(waiting)
+}
