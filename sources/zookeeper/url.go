@@ -1,0 +1,142 @@
+package zookeeper
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// dubboURL is a URL as Dubbo writes it into a node's name: encoded once as a whole, its parameters not encoded again.
+type dubboURL struct {
+	scheme string
+	host   string // as written, brackets removed
+	port   uint32 // 0 if absent
+	params map[string]string
+}
+
+// parseURL decodes a node's name. It reads what Dubbo's own parser reads, which is less strict than net/url: a parameter
+// may hold any character but & and may lack a value.
+func parseURL(node string) (dubboURL, error) {
+	text, err := url.QueryUnescape(node)
+	if err != nil {
+		return dubboURL{}, fmt.Errorf("decode URL: %w", err)
+	}
+	if !utf8.ValidString(text) {
+		return dubboURL{}, errors.New("URL is not UTF-8")
+	}
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || scheme == "" || strings.ContainsAny(scheme, "/?&=: ") {
+		return dubboURL{}, errors.New("URL has no scheme")
+	}
+	u := dubboURL{scheme: strings.ToLower(scheme)}
+	rest, query, _ := strings.Cut(rest, "?")
+	u.params = parseParams(query)
+	authority, _, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:]
+	}
+	u.host, u.port, err = splitHostPort(authority)
+	return u, err
+}
+
+func parseParams(query string) map[string]string {
+	params := make(map[string]string, strings.Count(query, "&")+1)
+	for pair := range strings.SplitSeq(query, "&") {
+		if key, value, _ := strings.Cut(pair, "="); key != "" {
+			params[key] = value
+		}
+	}
+	return params
+}
+
+// splitHostPort accepts IPv6 addresses with brackets and, as Dubbo writes them, without.
+func splitHostPort(authority string) (host string, port uint32, err error) {
+	host = authority
+	if bracketed, rest, found := strings.Cut(authority, "]"); found && strings.HasPrefix(authority, "[") {
+		host, authority = bracketed[1:], rest
+		if rest != "" && rest[0] != ':' {
+			return host, 0, fmt.Errorf("%q follows the address", rest)
+		}
+	}
+	i := strings.LastIndexByte(authority, ':')
+	if i < 0 {
+		return host, 0, nil
+	}
+	if _, err := netip.ParseAddr(host); err == nil && host == authority && strings.Count(host, ":") >= 2 && !fullIPv6(authority[:i]) {
+		return host, 0, nil // an IPv6 address without brackets and without a port
+	}
+	number, err := strconv.ParseUint(authority[i+1:], 10, 16)
+	if err != nil {
+		return host, 0, fmt.Errorf("port %q is no number up to 65535", authority[i+1:])
+	}
+	if host == authority {
+		host = authority[:i]
+	}
+	return host, uint32(number), nil
+}
+
+// fullIPv6 reports whether s is an IPv6 address that a port may follow without ambiguity: all eight groups written out.
+func fullIPv6(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil && strings.Count(s, ":") == 7 && !strings.Contains(s, "::")
+}
+
+// param is a parameter's value, or fallback where it is absent or empty.
+func (u *dubboURL) param(key, fallback string) string {
+	if v := u.params[key]; v != "" {
+		return v
+	}
+	return fallback
+}
+
+// flag is a boolean parameter: true or false in any case, and false for everything else, as Java reads it.
+func flag(params map[string]string, key string, fallback bool) bool {
+	v := params[key]
+	if v == "" {
+		return fallback
+	}
+	return strings.EqualFold(v, "true")
+}
+
+// checkAddress returns an instance's address in one spelling: an IP address that others can reach, or a host name.
+func checkAddress(host string) (string, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		switch {
+		case addr.Zone() != "":
+			return "", fmt.Errorf("address %s has a zone, which means nothing on other machines", host)
+		case addr.IsUnspecified():
+			return "", fmt.Errorf("address %s stands for no machine", host)
+		}
+		return addr.Unmap().String(), nil
+	}
+	if host == "" {
+		return "", errors.New("no address")
+	}
+	if !hostName(host) {
+		return "", fmt.Errorf("address %q is neither an IP address nor a host name", host)
+	}
+	return host, nil
+}
+
+// hostName accepts names that a resolver can be asked for. A last label of digits is a broken IPv4 address.
+func hostName(s string) bool {
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	if len(s) > 253 {
+		return false
+	}
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+				return false
+			}
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
