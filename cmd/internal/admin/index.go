@@ -41,7 +41,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 		api.OpenAPIPath, api.HealthPath, api.ReadyPath, api.MetricsPath, "/debug/pprof/",
 	}}
 	if !snap.Open {
-		o.Missing = waitedFor(status)
+		o.Missing = s.opts.Sources.Waiting()
 	}
 	for _, src := range status {
 		o.Sources = append(o.Sources, sourceOf(src))

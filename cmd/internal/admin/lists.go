@@ -1,13 +1,13 @@
 package admin
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"meshbridge/cmd/internal/api"
+	"meshbridge/convert"
 	"meshbridge/sources"
 )
 
@@ -50,13 +50,8 @@ func stamp(t time.Time) *time.Time {
 }
 
 func (s *Server) clients(w http.ResponseWriter, r *http.Request) {
-	var list []api.Client
-	if s.opts.Clients != nil {
-		list = s.opts.Clients()
-	}
-	key := func(c api.Client) string { return c.ID + "\x00" + c.Authority + "\x00" + c.Peer }
-	slices.SortFunc(list, func(a, b api.Client) int { return strings.Compare(key(a), key(b)) })
-	writePage(w, r, list, key, same)
+	key := func(c api.Client) string { return c.Node + "\x00" + c.Authority + "\x00" + c.Peer }
+	writePage(w, r, s.opts.Clients.Clients(), key, same)
 }
 
 func (s *Server) rejected(w http.ResponseWriter, r *http.Request) {
@@ -68,22 +63,19 @@ func (s *Server) rejected(w http.ResponseWriter, r *http.Request) {
 }
 
 func rejectionKey(r api.Rejection) string {
-	return strings.Join([]string{r.Source, r.Service, r.Where, r.Class, r.Reason, r.Host}, "\x00")
+	return strings.Join([]string{r.Source, r.Service, r.Host, r.Instance, r.Class, r.Reason}, "\x00")
 }
 
 // rejections is what conversion left out and what the sources could not read, sorted.
 func (s *Server) rejections() []api.Rejection {
-	var list []api.Rejection
-	if s.opts.Rejected != nil {
-		list = s.opts.Rejected()
-	}
+	list := s.opts.Services.Rejected()
 	for _, src := range s.opts.Sources.Sources() {
 		for _, scope := range src.Scopes {
 			for _, f := range scope.Faults {
-				list = append(list, api.Rejection{Source: src.Name, Where: f.Where, Class: "read", Reason: f.Reason})
+				list = append(list, api.Rejection{Source: src.Name, Instance: f.Where, Class: convert.ClassRead, Reason: f.Reason})
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b api.Rejection) int { return cmp.Compare(rejectionKey(a), rejectionKey(b)) })
+	slices.SortFunc(list, func(a, b api.Rejection) int { return strings.Compare(rejectionKey(a), rejectionKey(b)) })
 	return slices.Compact(list)
 }

@@ -62,7 +62,9 @@ func TestAServiceShowsWhatItsResourcesAreMadeOf(t *testing.T) {
 	}
 	changed := admintest.Now().Add(-60e9)
 	want := api.Service{
-		Host: "orders.mesh", Namespace: "registries", Addresses: []string{"244.0.0.1"}, Endpoints: 2, Sources: []string{"orders"},
+		Host: "orders.mesh", Namespace: "registries", Subsets: []string{"v1"},
+		Services:  []api.Ref{{Source: "orders", Scope: "services", Group: "blue", Name: "orders"}},
+		Addresses: []string{"244.0.0.1"}, Endpoints: 2, Sources: []string{"orders"},
 		Ports: []api.Port{{Number: 80, Name: "http", Protocol: "HTTP"}}, Slot: store.Slot("orders.mesh"), Changed: &changed,
 		Resources: []string{"DestinationRule registries/orders.mesh", "ServiceEntry registries/orders.mesh"},
 	}
@@ -75,15 +77,15 @@ func TestOneServiceComesWithItsEndpointsObjectsAndRejections(t *testing.T) {
 	b := admintest.New()
 	b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "orders.mesh", "10.0.0.1")}, Open: true})
 	b.SetRejected(
-		api.Rejection{Source: "orders", Host: "orders.mesh", Where: "10.0.0.9", Class: "port", Reason: "no port"},
-		api.Rejection{Source: "orders", Host: "other.mesh", Where: "x", Class: "port", Reason: "no port"},
+		api.Rejection{Source: "orders", Host: "orders.mesh", Instance: "10.0.0.9", Class: "port", Reason: "no port"},
+		api.Rejection{Source: "orders", Host: "other.mesh", Instance: "x", Class: "port", Reason: "no port"},
 	)
 	got := read[api.ServiceDetail](t, b.Serve(t, api.ServicesPath+"/ORDERS.mesh"))
 	want := []api.Endpoint{{Address: "10.0.0.1", Ports: map[string]uint32{"http": 8080}, Labels: map[string]string{"version": "v1"}}}
 	if diff := cmp.Diff(want, got.Backends); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.Rejected) != 1 || got.Rejected[0].Where != "10.0.0.9" {
+	if len(got.Rejected) != 1 || got.Rejected[0].Instance != "10.0.0.9" {
 		t.Errorf("rejected %+v", got.Rejected)
 	}
 	const object = `{"apiVersion":"networking.istio.io/v1","kind":"ServiceEntry","metadata":{"name":"orders.mesh","namespace":"registries","labels":{"app.kubernetes.io/managed-by":"meshbridge"}},"spec":{"addresses":["244.0.0.1"],"endpoints":[{"address":"10.0.0.1","labels":{"version":"v1"},"ports":{"http":8080}}],"hosts":["orders.mesh"],"location":"MESH_INTERNAL","ports":[{"name":"http","number":80,"protocol":"HTTP"}],"resolution":"STATIC"}}`
@@ -99,6 +101,15 @@ func TestAnUnknownHostIsNotFound(t *testing.T) {
 	p := problemOf(t, admintest.New().Serve(t, api.ServicesPath+"/nobody.mesh"), http.StatusNotFound)
 	if !strings.Contains(p.Detail, "nobody.mesh") {
 		t.Errorf("detail %q", p.Detail)
+	}
+}
+
+func TestAHostOfWhichNothingIsServedIsListed(t *testing.T) {
+	b := admintest.New()
+	b.SetUnserved("lost.mesh")
+	got := read[api.ServiceDetail](t, b.Serve(t, api.ServicesPath+"/lost.mesh"))
+	if len(got.Resources) != 0 || got.Host != "lost.mesh" {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -182,11 +193,11 @@ func TestFaultsOfASourceAreRejections(t *testing.T) {
 	src := admintest.Healthy("orders")
 	src.Scopes[0].Faults = []sources.Fault{{Where: "a.yaml:3", Reason: "not a list"}}
 	b.SetSources(src)
-	b.SetRejected(api.Rejection{Source: "dubbo", Where: "10.0.0.1", Class: "port", Reason: "none"})
+	b.SetRejected(api.Rejection{Source: "dubbo", Instance: "10.0.0.1", Class: "port", Reason: "none"})
 	got := read[api.List[api.Rejection]](t, b.Serve(t, api.RejectedPath))
 	want := []api.Rejection{
-		{Source: "dubbo", Where: "10.0.0.1", Class: "port", Reason: "none"},
-		{Source: "orders", Where: "a.yaml:3", Class: "read", Reason: "not a list"},
+		{Source: "dubbo", Instance: "10.0.0.1", Class: "port", Reason: "none"},
+		{Source: "orders", Instance: "a.yaml:3", Class: "read", Reason: "not a list"},
 	}
 	if diff := cmp.Diff(want, got.Items); diff != "" {
 		t.Error(diff)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -15,6 +14,7 @@ import (
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/cmd/internal/api"
+	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -112,11 +112,15 @@ func full(t *testing.T) *admintest.Bridge {
 		admintest.ServiceEntry(t, "orders.mesh", "10.0.0.1"), admintest.DestinationRule(t, "orders.mesh", "v1"),
 		admintest.ServiceEntry(t, "billing.mesh", "10.0.0.2"),
 	}})
-	c := admintest.Client("istiod-0", "mesh-0-of-2", api.Shard{Of: 2}, 1)
-	pending := time.Unix(1, 0).UTC()
-	c.View, c.Revision, c.Kinds[0].Error, c.Kinds[0].Pending = "gold", "canary", "refused", &pending
+	c := admintest.Client("istiod-0", "mesh-0-of-2", "0-of-2", 1)
+	at := admintest.Now()
+	c.View, c.Revision, c.IstioVersion = "gold", "canary", "1.31"
+	k := &c.Kinds[0]
+	k.Sent, k.SentAt, k.Acked, k.AckedAt, k.InFlightSince, k.Nack, k.Waiting = "2", &at, "1", &at, &at, "refused", "the gate"
+	k.HeldCount, k.Held = 1, []mcpserver.Held{{Name: "a/b", Reason: "needs c"}}
 	b.SetClients(c)
-	b.SetRejected(api.Rejection{Source: "orders", Service: "Orders", Host: "orders.mesh", Where: "x", Class: "port", Reason: "none"})
+	b.SetRejected(api.Rejection{Source: "orders", Service: "Orders", Host: "orders.mesh", Instance: "x", Class: "port", Reason: "none"})
+	b.SetUnserved("lost.mesh")
 	return b
 }
 

@@ -17,8 +17,9 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
-	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/build"
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -29,9 +30,28 @@ type Snapshots interface {
 	Snapshot() (*store.Snapshot, <-chan struct{})
 }
 
-// Sources tells how the sources are. *sources.Mirror is one.
+// Sources tells how the sources are; a *sources.Mirror does.
 type Sources interface {
+	// Sources is the state of every source, sorted by name.
 	Sources() []sources.SourceStatus
+	// Waiting says what the gate still waits for; nothing once it is open.
+	Waiting() []string
+}
+
+// Services tells what the registries' services became; a *convert.Converter does.
+type Services interface {
+	// Services are all hosts that services want, sorted.
+	Services() []convert.ServiceView
+	// Service is one of them.
+	Service(host string) (convert.ServiceView, bool)
+	// Rejected is what is not served as the registries say it, sorted.
+	Rejected() []convert.Rejection
+}
+
+// Clients tells who is connected; a *mcpserver.Server does.
+type Clients interface {
+	// Clients lists the streams, sorted.
+	Clients() []mcpserver.Client
 }
 
 // Options says where to listen and what to tell. All are set once.
@@ -43,8 +63,8 @@ type Options struct {
 
 	Snapshots Snapshots
 	Sources   Sources
-	Clients   func() []api.Client    // in any order; nil: none
-	Rejected  func() []api.Rejection // in any order; nil: none
+	Services  Services
+	Clients   Clients
 	Metrics   prometheus.Gatherer
 	Build     build.Info
 	Log       *slog.Logger

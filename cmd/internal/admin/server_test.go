@@ -12,23 +12,15 @@ import (
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/cmd/internal/api"
+	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
-	"meshbridge/sources"
 )
 
 func TestReadyNamesWhatIsMissingAndThenStaysReady(t *testing.T) {
 	b := admintest.New()
-	optional := sources.SourceStatus{Name: "spare", Scopes: []sources.ScopeStatus{{Name: "x", State: sources.Unread}}}
-	silent := sources.SourceStatus{Name: "silent", Required: true, Err: "connection refused"}
-	unread := sources.SourceStatus{Name: "dubbo", Required: true, Scopes: []sources.ScopeStatus{
-		{Name: "/dubbo", State: sources.Unread, Err: "no auth"}, {Name: "/services", State: sources.Synced},
-	}}
-	b.SetSources(unread, silent, optional)
+	want := []string{"source dubbo: scope /dubbo is not read yet"}
+	b.SetWaiting(want...)
 	p := problemOf(t, b.Serve(t, api.ReadyPath), http.StatusServiceUnavailable)
-	want := []string{
-		"source dubbo: scope /dubbo is not read yet: no auth",
-		"source silent: has not named its scopes yet: connection refused",
-	}
 	if diff := cmp.Diff(want, p.Missing); diff != "" {
 		t.Error(diff)
 	}
@@ -124,8 +116,13 @@ func TestWhatIsNotThereIsAProblem(t *testing.T) {
 	}
 }
 
+// broken panics.
+type broken struct{}
+
+func (broken) Clients() []mcpserver.Client { panic("broken") }
+
 func TestAPanicIsAnAnswer(t *testing.T) {
-	w := request(t, func(o *admin.Options) { o.Clients = func() []api.Client { panic("broken") } },
+	w := request(t, func(o *admin.Options) { o.Clients = broken{} },
 		func(r *http.Request) { r.URL.Path = api.ClientsPath })
 	problemOf(t, w, http.StatusInternalServerError)
 	if strings.Contains(w.Body.String(), "broken") {

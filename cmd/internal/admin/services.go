@@ -5,184 +5,132 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	networkingpb "istio.io/api/networking/v1alpha3"
 
 	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/object"
+	"meshbridge/convert"
 	"meshbridge/mcpserver/store"
 )
 
-// service is what is served of one host in one namespace.
-type service struct {
-	host, namespace string
-	parts           []*store.Resource // sorted by kind and name
-}
-
-func (s service) key() string { return s.host + "\x00" + s.namespace }
-
 func (s *Server) services(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f := filter{namespace: q.Get("namespace"), source: q.Get("source")}
+	namespace, source := q.Get("namespace"), q.Get("source")
+	list := slices.DeleteFunc(s.opts.Services.Services(), func(v convert.ServiceView) bool {
+		return namespace != "" && v.Namespace != namespace || source != "" && !slices.Contains(v.Sources, source)
+	})
 	snap, _ := s.opts.Snapshots.Snapshot()
-	writePage(w, r, servicesOf(snap, f), service.key, service.show)
+	writePage(w, r, list, func(v convert.ServiceView) string { return v.Host },
+		func(v convert.ServiceView) (api.Service, error) { return serviceOf(v, resourcesOf(snap, v)), nil })
 }
 
-// servicesOf groups the resources that the filter picks by host and namespace, sorted.
-func servicesOf(snap *store.Snapshot, f filter) []service {
-	type id struct{ host, namespace string }
-	index := map[id]int{}
-	var list []service
-	for _, kind := range store.Kinds() {
-		for res := range snap.All(kind, store.Shard{}) {
-			if !f.has(res) {
-				continue
-			}
-			namespace, _, _ := strings.Cut(res.Name, "/")
-			k := id{res.Host, namespace}
-			i, ok := index[k]
-			if !ok {
-				i = len(list)
-				index[k] = i
-				list = append(list, service{host: res.Host, namespace: namespace})
-			}
-			list[i].parts = append(list[i].parts, res)
+// resourcesOf finds what is served of a host. A resource that came or went since the view was made is left out.
+func resourcesOf(snap *store.Snapshot, v convert.ServiceView) []*store.Resource {
+	var list []*store.Resource
+	for _, key := range v.Resources {
+		if r := snap.Lookup(key, v.Host); r != nil {
+			list = append(list, r)
 		}
-	}
-	slices.SortFunc(list, func(a, b service) int { return strings.Compare(a.key(), b.key()) })
-	for _, svc := range list {
-		slices.SortFunc(svc.parts, func(a, b *store.Resource) int {
-			return strings.Compare(a.Kind.Kind+a.Name, b.Kind.Kind+b.Name)
-		})
 	}
 	return list
 }
 
-// entries decodes the service's ServiceEntries.
-func (s service) entries() ([]*networkingpb.ServiceEntry, error) {
-	var list []*networkingpb.ServiceEntry
-	for _, part := range s.parts {
-		if part.Kind != store.ServiceEntry {
-			continue
-		}
-		msg, err := part.Message()
-		if err != nil {
-			return nil, err
-		}
-		se := new(networkingpb.ServiceEntry)
-		if err := proto.Unmarshal(msg.GetBody().GetValue(), se); err != nil {
-			return nil, fmt.Errorf("decode ServiceEntry %s: %w", part.Name, err)
-		}
-		list = append(list, se)
-	}
-	return list, nil
-}
-
-// show tells of a service in the API's words.
-func (s service) show() (api.Service, error) {
+// serviceOf tells of a service in the API's words.
+func serviceOf(v convert.ServiceView, resources []*store.Resource) api.Service {
 	out := api.Service{
-		Host: s.host, Namespace: s.namespace, Slot: store.Slot(s.host),
-		Addresses: []string{}, Ports: []api.Port{}, Sources: []string{}, Resources: []string{},
+		Host: v.Host, Namespace: v.Namespace, Services: []api.Ref{}, Sources: append([]string{}, v.Sources...),
+		Addresses: []string{}, Ports: []api.Port{}, Endpoints: v.Endpoints, EmptySince: stamp(v.EmptySince),
+		Subsets: append([]string{}, v.Subsets...), Slot: v.Slot, Resources: []string{},
 	}
-	for _, part := range s.parts {
-		out.Resources = append(out.Resources, part.Kind.Kind+" "+part.Name)
-		out.Sources = append(out.Sources, part.Sources...)
+	for _, ref := range v.Refs {
+		k := ref.Key
+		out.Services = append(out.Services, api.Ref{Source: ref.Source, Scope: k.Scope, Namespace: k.Namespace, Group: k.Group, Name: k.Name, Version: k.Version})
+	}
+	for _, a := range v.Addresses {
+		out.Addresses = append(out.Addresses, a.String())
+	}
+	for _, p := range v.Ports {
+		out.Ports = append(out.Ports, api.Port{Number: p.Number, Name: p.Name, Protocol: p.Protocol})
+	}
+	for _, r := range resources {
+		out.Resources = append(out.Resources, r.Kind.Kind+" "+r.Name)
 		if out.Revision == "" {
-			out.Revision = part.Revision()
+			out.Revision = r.Revision()
 		}
-		if at := stamp(part.Changed); at != nil && (out.Changed == nil || at.After(*out.Changed)) {
+		if at := stamp(r.Changed); at != nil && (out.Changed == nil || at.After(*out.Changed)) {
 			out.Changed = at
 		}
 	}
-	entries, err := s.entries()
-	if err != nil {
-		return api.Service{}, err
-	}
-	for _, se := range entries {
-		out.Addresses = append(out.Addresses, se.GetAddresses()...)
-		out.Endpoints += len(se.GetEndpoints())
-		for _, p := range se.GetPorts() {
-			out.Ports = append(out.Ports, api.Port{Number: p.GetNumber(), Name: p.GetName(), Protocol: p.GetProtocol()})
-		}
-	}
-	out.Sources = unique(out.Sources)
-	out.Addresses = unique(out.Addresses)
-	slices.SortFunc(out.Ports, func(a, b api.Port) int { return int(a.Number) - int(b.Number) })
-	return out, nil
-}
-
-func unique(list []string) []string {
-	slices.Sort(list)
-	return slices.Compact(list)
+	return out
 }
 
 func (s *Server) service(w http.ResponseWriter, r *http.Request) {
-	host := strings.ToLower(r.PathValue("host"))
-	snap, _ := s.opts.Snapshots.Snapshot()
-	parts := partsOf(snap, host)
-	rejected := s.rejections()
-	rejected = slices.DeleteFunc(rejected, func(rej api.Rejection) bool { return rej.Host != host })
-	if len(parts) == 0 && len(rejected) == 0 {
-		problem(w, http.StatusNotFound, "no service "+host+" is served; "+api.ServicesPath+" lists those that are, "+api.RejectedPath+" what was left out")
+	host := r.PathValue("host")
+	view, ok := s.opts.Services.Service(host)
+	if !ok {
+		problem(w, http.StatusNotFound, "no service has the host "+host+"; "+api.ServicesPath+" lists those that there are, "+api.RejectedPath+" what was left out")
 		return
 	}
-	svc := service{host: host, parts: parts}
-	if len(parts) > 0 {
-		svc.namespace, _, _ = strings.Cut(parts[0].Name, "/")
-	}
-	detail, err := svc.detail()
+	snap, _ := s.opts.Snapshots.Snapshot()
+	detail, err := detailOf(view, resourcesOf(snap, view))
 	if err != nil {
 		problem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	detail.Rejected = append(detail.Rejected, rejected...)
+	for _, rej := range s.opts.Services.Rejected() {
+		if rej.Host == view.Host {
+			detail.Rejected = append(detail.Rejected, rej)
+		}
+	}
 	answer(w, detail)
 }
 
-// partsOf finds a host's resources. They all live in the host's slot.
-func partsOf(snap *store.Snapshot, host string) []*store.Resource {
-	var parts []*store.Resource
-	shard := store.Shard{Index: store.Slot(host), Of: store.Slots}
-	for _, kind := range store.Kinds() {
-		for res := range snap.All(kind, shard) {
-			if res.Host == host {
-				parts = append(parts, res)
-			}
-		}
+// detailOf adds the endpoints and the objects as they are served.
+func detailOf(v convert.ServiceView, resources []*store.Resource) (api.ServiceDetail, error) {
+	out := api.ServiceDetail{
+		Service: serviceOf(v, resources), Backends: []api.Endpoint{}, Rejected: []api.Rejection{}, Objects: []json.RawMessage{},
 	}
-	return parts
-}
-
-func (s service) detail() (api.ServiceDetail, error) {
-	base, err := s.show()
-	if err != nil {
-		return api.ServiceDetail{}, err
-	}
-	out := api.ServiceDetail{Service: base, Backends: []api.Endpoint{}, Rejected: []api.Rejection{}, Objects: []json.RawMessage{}}
-	entries, err := s.entries()
-	if err != nil {
-		return api.ServiceDetail{}, err
-	}
-	for _, se := range entries {
-		for _, e := range se.GetEndpoints() {
-			ports := e.GetPorts()
-			if ports == nil {
-				ports = map[string]uint32{}
-			}
-			out.Backends = append(out.Backends, api.Endpoint{
-				Address: e.GetAddress(), Ports: ports, Labels: e.GetLabels(), Locality: e.GetLocality(),
-				Network: e.GetNetwork(), Weight: e.GetWeight(),
-			})
-		}
-	}
-	for _, part := range s.parts {
-		obj, err := object.Stored(part)
+	for _, r := range resources {
+		obj, err := object.Stored(r)
 		if err != nil {
 			return api.ServiceDetail{}, err
 		}
 		out.Objects = append(out.Objects, obj)
+		if r.Kind != store.ServiceEntry {
+			continue
+		}
+		se, err := entryOf(r)
+		if err != nil {
+			return api.ServiceDetail{}, err
+		}
+		for _, e := range se.GetEndpoints() {
+			out.Backends = append(out.Backends, endpointOf(e))
+		}
 	}
 	return out, nil
+}
+
+func entryOf(r *store.Resource) (*networkingpb.ServiceEntry, error) {
+	msg, err := r.Message()
+	if err != nil {
+		return nil, err
+	}
+	se := new(networkingpb.ServiceEntry)
+	if err := proto.Unmarshal(msg.GetBody().GetValue(), se); err != nil {
+		return nil, fmt.Errorf("decode ServiceEntry %s: %w", r.Name, err)
+	}
+	return se, nil
+}
+
+func endpointOf(e *networkingpb.WorkloadEntry) api.Endpoint {
+	ports := e.GetPorts()
+	if ports == nil {
+		ports = map[string]uint32{}
+	}
+	return api.Endpoint{
+		Address: e.GetAddress(), Ports: ports, Labels: e.GetLabels(), Locality: e.GetLocality(),
+		Network: e.GetNetwork(), Weight: e.GetWeight(),
+	}
 }

@@ -4,7 +4,9 @@ package admintest
 import (
 	"context"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,8 +16,9 @@ import (
 	networkingpb "istio.io/api/networking/v1alpha3"
 
 	"meshbridge/cmd/internal/admin"
-	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/build"
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -29,8 +32,10 @@ type Bridge struct {
 
 	mu       sync.Mutex
 	status   []sources.SourceStatus
-	clients  []api.Client
-	rejected []api.Rejection
+	waiting  []string
+	clients  []mcpserver.Client
+	rejected []convert.Rejection
+	unserved []convert.ServiceView
 }
 
 // New makes a bridge that knows nothing and whose gate is closed.
@@ -40,7 +45,7 @@ func New() *Bridge { return &Bridge{Store: store.NewStore()} }
 func (b *Bridge) Options() admin.Options {
 	return admin.Options{
 		Address: "127.0.0.1:0", Snapshots: b.Store, Sources: b,
-		Clients: b.Clients, Rejected: b.Rejected,
+		Services: b, Clients: b,
 		Metrics: prometheus.NewRegistry(), Build: build.Info{Version: "v0.0.0", Go: "go", Platform: "test"},
 	}
 }
@@ -100,32 +105,105 @@ func (b *Bridge) SetSources(list ...sources.SourceStatus) {
 	b.status = list
 }
 
+// Waiting is what SetWaiting said last.
+func (b *Bridge) Waiting() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.waiting)
+}
+
+// SetWaiting says what the gate waits for.
+func (b *Bridge) SetWaiting(list ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = list
+}
+
 // Clients is what SetClients said last.
-func (b *Bridge) Clients() []api.Client {
+func (b *Bridge) Clients() []mcpserver.Client {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.clients)
 }
 
 // SetClients says who is connected.
-func (b *Bridge) SetClients(list ...api.Client) {
+func (b *Bridge) SetClients(list ...mcpserver.Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.clients = list
 }
 
 // Rejected is what SetRejected said last.
-func (b *Bridge) Rejected() []api.Rejection {
+func (b *Bridge) Rejected() []convert.Rejection {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.rejected)
 }
 
 // SetRejected says what was left out.
-func (b *Bridge) SetRejected(list ...api.Rejection) {
+func (b *Bridge) SetRejected(list ...convert.Rejection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rejected = list
+}
+
+// SetUnserved names hosts of which nothing is served.
+func (b *Bridge) SetUnserved(hosts ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unserved = nil
+	for _, host := range hosts {
+		b.unserved = append(b.unserved, convert.ServiceView{Host: host, Namespace: "registries", Sources: []string{"orders"}, Slot: store.Slot(host)})
+	}
+}
+
+// Services are the hosts of the store and those of SetUnserved.
+func (b *Bridge) Services() []convert.ServiceView {
+	b.mu.Lock()
+	list := slices.Clone(b.unserved)
+	b.mu.Unlock()
+	snap, _ := b.Store.Snapshot()
+	for r := range snap.All(store.ServiceEntry, store.Shard{}) {
+		list = append(list, view(snap, r))
+	}
+	slices.SortFunc(list, func(a, b convert.ServiceView) int { return strings.Compare(a.Host, b.Host) })
+	return list
+}
+
+// Service is one of Services.
+func (b *Bridge) Service(host string) (convert.ServiceView, bool) {
+	for _, v := range b.Services() {
+		if v.Host == strings.ToLower(host) {
+			return v, true
+		}
+	}
+	return convert.ServiceView{}, false
+}
+
+func view(snap *store.Snapshot, r *store.Resource) convert.ServiceView {
+	msg, err := r.Message()
+	if err != nil {
+		panic(err)
+	}
+	se := new(networkingpb.ServiceEntry)
+	if err := msg.GetBody().UnmarshalTo(se); err != nil {
+		panic(err)
+	}
+	namespace, _, _ := strings.Cut(r.Name, "/")
+	name, _, _ := strings.Cut(r.Host, ".")
+	v := convert.ServiceView{
+		Host: r.Host, Namespace: namespace, Sources: r.Sources, Slot: store.Slot(r.Host), Endpoints: len(se.Endpoints),
+		Addresses: []netip.Addr{netip.MustParseAddr(se.Addresses[0])},
+		Refs:      []sources.Ref{{Source: r.Sources[0], Key: sources.Key{Scope: "services", Name: name, Group: "blue"}}},
+		Resources: []store.Key{r.Key},
+	}
+	if rule := snap.Lookup(store.Key{Kind: store.DestinationRule, Name: r.Name}, r.Host); rule != nil {
+		v.Resources, v.Subsets = append([]store.Key{rule.Key}, r.Key), []string{"v1"}
+	}
+	for _, p := range se.Ports {
+		v.Ports = append(v.Ports, convert.PortView{Name: p.Name, Protocol: p.Protocol, Number: p.Number})
+	}
+	return v
 }
 
 // ServiceEntry is the entry of a host with HTTP endpoints at the addresses, from the source named orders.
@@ -170,12 +248,11 @@ func Healthy(name string) sources.SourceStatus {
 	}}}
 }
 
-// Client is a stream that holds what it should.
-func Client(pod, authority string, shard api.Shard, resources int) api.Client {
-	since := Now().Add(-time.Hour)
-	return api.Client{
-		ID: "sidecar~10.0.0.1~" + pod + "~istio-system.svc.cluster.local", Peer: "10.0.0.1:4242", Authority: authority,
-		Shard: shard, Protocol: "sotw", Since: &since,
-		Kinds: []api.ClientKind{{Kind: "ServiceEntry", Resources: resources, Bytes: 1000, Pushes: 3}},
+// Client is a stream that holds what it should. The shard is "" for the whole.
+func Client(pod, authority, shard string, resources int) mcpserver.Client {
+	return mcpserver.Client{
+		Node: "sidecar~10.0.0.1~" + pod + "~istio-system.svc.cluster.local", Peer: "10.0.0.1:4242", Authority: authority,
+		Shard: shard, TypeVersion: "v1", Protocol: "sotw", Connected: Now().Add(-time.Hour),
+		Kinds: []mcpserver.ClientKind{{Kind: "ServiceEntry", TypeURL: "networking.istio.io/v1/ServiceEntry", Resources: resources, Bytes: 1000}},
 	}
 }

@@ -5,6 +5,9 @@ package api
 import (
 	"encoding/json"
 	"time"
+
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
 )
 
 // The paths of the API, below a server's address.
@@ -67,18 +70,31 @@ type Fault struct {
 	Reason string `json:"reason"`
 }
 
-// Service is one host as the mesh sees it.
+// Service is one host that services of the registries want, served or not.
 type Service struct {
-	Host      string     `json:"host"`
-	Namespace string     `json:"namespace"`
-	Addresses []string   `json:"addresses"` // the VIPs
-	Ports     []Port     `json:"ports"`
-	Endpoints int        `json:"endpoints"`
-	Sources   []string   `json:"sources"`
-	Revision  string     `json:"revision,omitempty"` // the Istio revision that alone receives it
-	Slot      int        `json:"slot"`               // of 4096; shard i of n holds the slots that are i modulo n
-	Changed   *time.Time `json:"changed,omitempty"`  // when the registry event behind its present state was seen
-	Resources []string   `json:"resources"`          // "kind namespace/name" of each object made of it
+	Host       string     `json:"host"`
+	Namespace  string     `json:"namespace"`
+	Services   []Ref      `json:"services"` // what it is made of, in order of precedence
+	Sources    []string   `json:"sources"`
+	Addresses  []string   `json:"addresses"` // the VIPs
+	Ports      []Port     `json:"ports"`
+	Endpoints  int        `json:"endpoints"`
+	EmptySince *time.Time `json:"emptySince,omitempty"` // absent: it has endpoints, or never had any
+	Subsets    []string   `json:"subsets"`
+	Revision   string     `json:"revision,omitempty"` // the Istio revision that alone receives it
+	Slot       int        `json:"slot"`               // of 4096; shard i of n holds the slots that are i modulo n
+	Changed    *time.Time `json:"changed,omitempty"`  // when the registry event behind its present state was seen
+	Resources  []string   `json:"resources"`          // "kind namespace/name" of each object made of it; none: it is not served
+}
+
+// Ref is a service in its registry's words.
+type Ref struct {
+	Source    string `json:"source"`
+	Scope     string `json:"scope"`
+	Namespace string `json:"namespace,omitempty"`
+	Group     string `json:"group,omitempty"`
+	Name      string `json:"name"`
+	Version   string `json:"version,omitempty"`
 }
 
 // Port is a port of a service.
@@ -121,44 +137,13 @@ type Resource struct {
 }
 
 // Client is one stream of an istiod or another MCP client.
-type Client struct {
-	ID        string       `json:"id"`        // the node ID it gave
-	Peer      string       `json:"peer"`      // the address it came from
-	Authority string       `json:"authority"` // the name it dialed
-	View      string       `json:"view,omitempty"`
-	Shard     Shard        `json:"shard"`
-	Revision  string       `json:"revision,omitempty"`
-	Protocol  string       `json:"protocol"` // sotw or delta
-	Since     *time.Time   `json:"since,omitempty"`
-	Kinds     []ClientKind `json:"kinds"`
-}
-
-// Shard is the part of the hosts that a client asked for. Of 1 is the whole.
-type Shard struct {
-	Index int `json:"index"`
-	Of    int `json:"of"`
-}
+type Client = mcpserver.Client
 
 // ClientKind is what a client holds of one kind.
-type ClientKind struct {
-	Kind      string     `json:"kind"`
-	Resources int        `json:"resources"`         // in the last response
-	Bytes     uint64     `json:"bytes"`             // sent on this stream
-	Pushes    uint64     `json:"pushes"`            // responses sent on this stream
-	NACKs     uint64     `json:"nacks"`             // responses refused on this stream
-	Error     string     `json:"error,omitempty"`   // of the last NACK, while no ACK followed
-	Pending   *time.Time `json:"pending,omitempty"` // since when a response waits for its ACK
-}
+type ClientKind = mcpserver.ClientKind
 
-// Rejection is something that was left out of what is served, and why.
-type Rejection struct {
-	Source  string `json:"source"`
-	Service string `json:"service,omitempty"` // in the registry's words
-	Host    string `json:"host,omitempty"`
-	Where   string `json:"where"` // an instance, a label, a file and line
-	Class   string `json:"class"` // the kind of reason, as in the metric
-	Reason  string `json:"reason"`
-}
+// Rejection is something that is not served as the registry says it, and why.
+type Rejection = convert.Rejection
 
 // The operations of an Event.
 const (

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"meshbridge/cmd/internal/api"
+	"meshbridge/convert"
 	"meshbridge/sources"
 )
 
@@ -81,14 +82,16 @@ func (s *Section) scope(src api.Source, scope api.Scope, now time.Time) {
 }
 
 // mild are the classes of rejections that take away a detail, not an instance.
-func mild() []string { return []string{"label", "locality", "subset", "vip", "clash"} }
+func mild() []string {
+	return []string{convert.ClassLabel, convert.ClassLocality, convert.ClassSubset, convert.ClassVIP, convert.ClassClash}
+}
 
 func rejectedOf(b Bridge) Section {
 	s := Section{Name: "rejected", Fine: "nothing was left out"}
 	byClass := map[string][]api.Rejection{}
 	var classes []string
 	for _, r := range b.Rejected {
-		if r.Class == "read" && r.Service == "" {
+		if r.Class == convert.ClassRead && r.Service == "" {
 			continue // a fault of a source, told there
 		}
 		if byClass[r.Class] == nil {
@@ -101,7 +104,7 @@ func rejectedOf(b Bridge) Section {
 		list := byClass[class]
 		var shown []string
 		for _, r := range list[:min(len(list), examples)] {
-			shown = append(shown, strings.Join(slices.DeleteFunc([]string{r.Source, firstOf(r.Service, r.Host), r.Where}, func(s string) bool { return s == "" }), " ")+": "+r.Reason)
+			shown = append(shown, strings.Join(slices.DeleteFunc([]string{r.Source, firstOf(r.Service, r.Host), r.Instance}, func(s string) bool { return s == "" }), " ")+": "+r.Reason)
 		}
 		s.add(slices.Contains(mild(), class), fmt.Sprintf("%s by reason of %s: %s", count(len(list), "rejection"), class, strings.Join(shown, "; ")+more(len(list))),
 			"all are in: meshbridge get rejected -o wide")

@@ -24,14 +24,14 @@ const slowACK = 30 * time.Second
 func clientsOf(streams []stream, now time.Time) Section {
 	s := Section{Name: "clients", Fine: count(len(streams), "stream")}
 	for _, c := range streams {
-		name := get.ClientName(c.ID) + " (" + c.Peer + ")"
+		name := get.ClientName(c.Node) + " (" + c.Peer + ")"
 		for _, k := range c.Kinds {
-			if k.Error != "" {
-				s.add(false, fmt.Sprintf("%s refused the last %ss: %s", name, k.Kind, k.Error),
+			if k.Nack != "" {
+				s.add(false, fmt.Sprintf("%s refused the last %ss: %s", name, k.Kind, k.Nack),
 					"it still holds what it accepted before; stock istiods never refuse, so see what this client is")
 			}
-			if k.Pending != nil && now.Sub(*k.Pending) > slowACK {
-				s.add(false, fmt.Sprintf("%s has not acknowledged its %ss %s", name, k.Kind, since(k.Pending, now)),
+			if k.InFlightSince != nil && now.Sub(*k.InFlightSince) > slowACK {
+				s.add(false, fmt.Sprintf("%s has not acknowledged its %ss %s", name, k.Kind, since(k.InFlightSince, now)),
 					"is it overloaded? See its CPU, and whether more shards would make its pushes smaller")
 			}
 		}
@@ -57,7 +57,7 @@ func shards(streams []stream, services int, several bool) Section {
 	type owner struct{ id, view string }
 	byOwner := map[owner][]stream{}
 	for _, c := range streams {
-		o := owner{c.ID, c.View}
+		o := owner{c.Node, c.View}
 		byOwner[o] = append(byOwner[o], c)
 	}
 	owners := slices.SortedFunc(maps.Keys(byOwner), func(a, b owner) int { return strings.Compare(a.id+"\x00"+a.view, b.id+"\x00"+b.view) })
@@ -70,7 +70,8 @@ func shards(streams []stream, services int, several bool) Section {
 		}
 		s.cover(name, list, several)
 		for _, c := range list {
-			sizes[max(c.Shard.Of, 1)] = true
+			_, of := shardOf(c.Client)
+			sizes[of] = true
 		}
 	}
 	for _, of := range slices.Sorted(maps.Keys(sizes)) {
@@ -79,16 +80,24 @@ func shards(streams []stream, services int, several bool) Section {
 	return s
 }
 
+// shardOf is the part that a client asked for: 0 of 1 is the whole.
+func shardOf(c api.Client) (i, of int) {
+	if n, _ := fmt.Sscanf(c.Shard, "%d-of-%d", &i, &of); n == 2 && of > 0 {
+		return i, of
+	}
+	return 0, 1
+}
+
 // cover judges whether the streams of one istiod hold every host once.
 func (s *Section) cover(name string, list []stream, several bool) {
 	held := map[int]map[int]bool{} // the shards, by n
 	authorities := map[string]int{}
 	for _, c := range list {
-		of := max(c.Shard.Of, 1)
+		i, of := shardOf(c.Client)
 		if held[of] == nil {
 			held[of] = map[int]bool{}
 		}
-		held[of][c.Shard.Index] = true
+		held[of][i] = true
 		authorities[c.Authority]++
 	}
 	for _, a := range slices.Sorted(maps.Keys(authorities)) {

@@ -66,12 +66,29 @@ func serviceColumns(now clock) []column[api.Service] {
 		{name: "ENDPOINTS", cell: func(s api.Service) string { return strconv.Itoa(s.Endpoints) }},
 		{name: "PORTS", cell: func(s api.Service) string { return orDash(some(portNames(s.Ports))) }},
 		{name: "SOURCES", cell: func(s api.Service) string { return orDash(some(s.Sources)) }},
+		{name: "SERVICES", wide: true, cell: func(s api.Service) string { return orDash(some(refNames(s.Services))) }},
+		{name: "SUBSETS", wide: true, cell: func(s api.Service) string { return orDash(some(s.Subsets)) }},
 		{name: "ADDRESS", wide: true, cell: func(s api.Service) string { return orDash(some(s.Addresses)) }},
 		{name: "REVISION", wide: true, cell: func(s api.Service) string { return orDash(s.Revision) }},
 		{name: "SLOT", wide: true, cell: func(s api.Service) string { return strconv.Itoa(s.Slot) }},
 		{name: "RESOURCES", wide: true, cell: func(s api.Service) string { return strconv.Itoa(len(s.Resources)) }},
 		{name: "CHANGED", cell: func(s api.Service) string { return now.age(s.Changed) }},
 	}
+}
+
+// refNames are the services in their registries' words.
+func refNames(refs []api.Ref) []string {
+	var names []string
+	for _, r := range refs {
+		name := r.Name
+		for _, part := range []string{r.Version, r.Group, r.Namespace} {
+			if part != "" {
+				name += ":" + part
+			}
+		}
+		names = append(names, r.Source+"/"+name)
+	}
+	return names
 }
 
 func portNames(ports []api.Port) []string {
@@ -97,29 +114,36 @@ func resourceColumns(now clock) []column[api.Resource] {
 }
 
 func clientColumns(now clock) []column[api.Client] {
-	sum := func(c api.Client, of func(api.ClientKind) uint64) string {
-		var n uint64
-		for _, k := range c.Kinds {
-			n += of(k)
-		}
-		return strconv.FormatUint(n, 10)
-	}
 	return []column[api.Client]{
-		{name: "CLIENT", cell: func(c api.Client) string { return ClientName(c.ID) }},
+		{name: "CLIENT", cell: func(c api.Client) string { return ClientName(c.Node) }},
 		{name: "AUTHORITY", cell: func(c api.Client) string { return orDash(c.Authority) }},
-		{name: "SHARD", cell: func(c api.Client) string { return shardName(c.Shard) }},
+		{name: "SHARD", cell: func(c api.Client) string { return firstOf(c.Shard, "whole") }},
 		{name: "REVISION", cell: func(c api.Client) string { return orDash(c.Revision) }},
 		{name: "PROTOCOL", cell: func(c api.Client) string { return c.Protocol }},
-		{name: "RESOURCES", cell: func(c api.Client) string { return sum(c, func(k api.ClientKind) uint64 { return uint64(k.Resources) }) }},
+		{name: "RESOURCES", cell: func(c api.Client) string {
+			return total(c, func(k api.ClientKind) uint64 { return uint64(k.Resources) })
+		}},
 		{name: "STATE", cell: clientState},
 		{name: "PEER", wide: true, cell: func(c api.Client) string { return c.Peer }},
 		{name: "VIEW", wide: true, cell: func(c api.Client) string { return orDash(c.View) }},
-		{name: "PUSHES", wide: true, cell: func(c api.Client) string { return sum(c, func(k api.ClientKind) uint64 { return k.Pushes }) }},
-		{name: "BYTES", wide: true, cell: func(c api.Client) string { return sum(c, func(k api.ClientKind) uint64 { return k.Bytes }) }},
-		{name: "NACKS", wide: true, cell: func(c api.Client) string { return sum(c, func(k api.ClientKind) uint64 { return k.NACKs }) }},
-		{name: "NODE", wide: true, cell: func(c api.Client) string { return c.ID }},
-		{name: "CONNECTED", cell: func(c api.Client) string { return now.age(c.Since) }},
+		{name: "ISTIO", wide: true, cell: func(c api.Client) string { return orDash(c.TypeVersion) }},
+		{name: "BYTES", wide: true, cell: func(c api.Client) string { return total(c, func(k api.ClientKind) uint64 { return k.Bytes }) }},
+		{name: "HELD", wide: true, cell: func(c api.Client) string {
+			return total(c, func(k api.ClientKind) uint64 { return uint64(k.HeldCount) })
+		}},
+		{name: "NACKS", wide: true, cell: func(c api.Client) string { return strconv.Itoa(c.Nacks) }},
+		{name: "NODE", wide: true, cell: func(c api.Client) string { return orDash(c.Node) }},
+		{name: "CONNECTED", cell: func(c api.Client) string { return now.age(&c.Connected) }},
 	}
+}
+
+// total adds up something of all kinds.
+func total(c api.Client, of func(api.ClientKind) uint64) string {
+	var n uint64
+	for _, k := range c.Kinds {
+		n += of(k)
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 // ClientName is the pod and namespace of a node ID of Istio's form, type~address~pod.namespace~domain, or all of another.
@@ -130,21 +154,16 @@ func ClientName(id string) string {
 	return orDash(id)
 }
 
-func shardName(s api.Shard) string {
-	if s.Of <= 1 {
-		return "whole"
-	}
-	return fmt.Sprintf("%d-of-%d", s.Index, s.Of)
-}
-
 // clientState is the worst that can be said of a client's kinds.
 func clientState(c api.Client) string {
 	state := "synced"
 	for _, k := range c.Kinds {
 		switch {
-		case k.Error != "":
+		case k.Nack != "":
 			return "refused"
-		case k.Pending != nil:
+		case k.Waiting != "":
+			state = "waiting"
+		case k.InFlightSince != nil && state == "synced":
 			state = "pending"
 		}
 	}
@@ -158,7 +177,7 @@ func rejectedColumns() []column[api.Rejection] {
 	return []column[api.Rejection]{
 		{name: "SOURCE", cell: func(r api.Rejection) string { return orDash(r.Source) }},
 		{name: "SERVICE", cell: func(r api.Rejection) string { return orDash(firstOf(r.Service, r.Host)) }},
-		{name: "WHERE", cell: func(r api.Rejection) string { return orDash(r.Where) }},
+		{name: "INSTANCE", cell: func(r api.Rejection) string { return orDash(r.Instance) }},
 		{name: "HOST", wide: true, cell: func(r api.Rejection) string { return orDash(r.Host) }},
 		{name: "CLASS", wide: true, cell: func(r api.Rejection) string { return orDash(r.Class) }},
 		{name: "REASON", cell: func(r api.Rejection) string { return r.Reason }},

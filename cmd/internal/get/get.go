@@ -79,17 +79,17 @@ func Run(ctx context.Context, o Options) error {
 	case "clients":
 		return run(ctx, o, listing[api.Client]{
 			list: (*client.Client).Clients,
-			name: func(c api.Client) []string { return []string{c.ID, ClientName(c.ID), c.Authority} },
-			key:  func(c api.Client) string { return c.ID + "\x00" + c.Authority + "\x00" + c.Peer },
+			name: func(c api.Client) []string { return []string{c.Node, ClientName(c.Node), c.Authority} },
+			key:  func(c api.Client) string { return c.Node + "\x00" + c.Authority + "\x00" + c.Peer },
 			rows: func(list []api.Client) [][]string { return rowsOf(clientColumns(now), o.wide(), list) },
 			head: head(clientColumns(now), o.wide()),
 		})
 	case "rejected":
 		return run(ctx, o, listing[api.Rejection]{
 			list: (*client.Client).Rejected,
-			name: func(r api.Rejection) []string { return []string{r.Service, r.Host, r.Where} },
+			name: func(r api.Rejection) []string { return []string{r.Service, r.Host, r.Instance} },
 			key: func(r api.Rejection) string {
-				return strings.Join([]string{r.Source, r.Service, r.Where, r.Class, r.Reason}, "\x00")
+				return strings.Join([]string{r.Source, r.Service, r.Instance, r.Class, r.Reason}, "\x00")
 			},
 			rows: func(list []api.Rejection) [][]string { return rowsOf(rejectedColumns(), o.wide(), list) },
 			head: head(rejectedColumns(), o.wide()),
@@ -217,5 +217,5 @@ func serviceOf(ctx context.Context, c *client.Client, e api.Event) (api.Service,
 		gone := api.Service{Host: e.Resource.Host, Namespace: e.Resource.Namespace, Sources: e.Resource.Sources, Slot: e.Resource.Slot}
 		return gone, false, nil
 	}
-	return detail.Service, err == nil && len(detail.Resources) > 0, err
+	return detail.Service, err == nil, err
 }
