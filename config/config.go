@@ -7,6 +7,7 @@ import (
 	"meshbridge/mcpserver"
 	"meshbridge/sources"
 	"meshbridge/sources/file"
+	"meshbridge/sources/zookeeper"
 )
 
 // Config is the whole file.
@@ -84,6 +85,8 @@ type Source struct {
 	Name string `yaml:"name"`
 	// File follows a folder of service lists. Default: none; a source has exactly one kind of registry.
 	File *file.Config `yaml:"file"`
+	// Zookeeper follows Dubbo and Spring Cloud in ZooKeeper. Default: none; a source has exactly one kind of registry.
+	Zookeeper *zookeeper.Config `yaml:"zookeeper"`
 	// Required says whether the first answer to any client waits until this source is read, or covered by what it last
 	// said. Default: true.
 	Required bool `yaml:"required"`
@@ -108,12 +111,14 @@ func DefaultOf(t reflect.Type) any {
 		return Source{Required: true}
 	case reflect.TypeFor[file.Config]():
 		return file.Default()
+	case reflect.TypeFor[zookeeper.Config]():
+		return zookeeper.Default()
 	}
 	return nil
 }
 
 // Kinds names the kinds of registry that a source can be.
-func Kinds() []string { return []string{"file"} }
+func Kinds() []string { return []string{"file", "zookeeper"} }
 
 // Kind is the source's kind of registry, "" unless it has exactly one.
 func (s *Source) Kind() string {
@@ -127,6 +132,9 @@ func (s *Source) kinds() []string {
 	var kinds []string
 	if s.File != nil {
 		kinds = append(kinds, "file")
+	}
+	if s.Zookeeper != nil {
+		kinds = append(kinds, "zookeeper")
 	}
 	return kinds
 }
@@ -148,6 +156,9 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Sources {
 		if f := c.Sources[i].File; f != nil {
 			paths = append(paths, &f.Path)
+		}
+		if z := c.Sources[i].Zookeeper; z != nil && z.TLS != nil {
+			paths = append(paths, &z.TLS.CA, &z.TLS.Cert, &z.TLS.Key)
 		}
 	}
 	for _, path := range paths {

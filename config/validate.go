@@ -65,6 +65,9 @@ func (s Source) Validate() error {
 	if s.File != nil {
 		errs = append(errs, strict.Prefix("file", s.File.Validate()))
 	}
+	if s.Zookeeper != nil {
+		errs = append(errs, strict.Prefix("zookeeper", s.Zookeeper.Validate()))
+	}
 	errs = append(errs, s.SourceConfig.Validate())
 	return errors.Join(errs...)
 }

@@ -1,0 +1,41 @@
+package schema
+
+import (
+	"slices"
+
+	"meshbridge/config"
+)
+
+// values lists the words that a key takes, where it takes no others.
+func values(path string) []string {
+	switch path {
+	case "log.level":
+		return []string{"debug", "info", "warn", "error"}
+	case "log.format":
+		return []string{"text", "json"}
+	case "mesh.location":
+		return []string{"MESH_INTERNAL", "MESH_EXTERNAL"}
+	case "mesh.tls":
+		return []string{"disable", "istio"}
+	case "subsets.discover", "sources[].overrides[].subsets":
+		return []string{"none", "multiple", "all"}
+	case "sources[].zookeeper.dubbo.mode":
+		return []string{"interface", "instance", "all"}
+	}
+	return nil
+}
+
+// needed lists the keys without which there is no valid file, or no valid part of one.
+func needed() []string {
+	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].overrides[].service"}
+}
+
+func isNeeded(path string) bool { return slices.Contains(needed(), path) }
+
+// alternatives lists the keys of which a mapping has exactly one.
+func alternatives(path string) []string {
+	if path == "sources[]" {
+		return config.Kinds()
+	}
+	return nil
+}
