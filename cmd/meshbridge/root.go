@@ -54,7 +54,9 @@ Exit status: 0 fine, 1 trouble found, 2 wrong use.`,
 	root.SetErr(t.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
+		newRun(t),
 		newCheck(t),
+		newConvert(t),
 		newGet(t),
 		newWatch(t),
 		newVersion(t),
