@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
+	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
+)
+
+// scripted is the name of the one source.
+const scripted = "scripted"
+
+// Bridge is the role of a process that is the bridge, from the mirror to the port, with a scripted source.
+type Bridge struct {
+	ctx    context.Context
+	world  World
+	sink   sources.Sink
+	server *mcpserver.Server
+}
+
+// BridgeConfig is how a bridge starts.
+type BridgeConfig struct {
+	World World
+	Quiet time.Duration
+}
+
+// BridgeStarted is a bridge that serves.
+type BridgeStarted struct {
+	Address string
+	Took    time.Duration // from the first report until everything was in the store
+}
+
+// Start starts the bridge and returns when its whole world is served.
+func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	registry := prometheus.NewRegistry()
+	rules, err := convert.Compile(convert.Default(), []convert.Source{{Name: scripted}})
+	if err != nil {
+		return err
+	}
+	b.world = config.World
+	mirror, resources := sources.NewMirror(time.Now, log), store.NewStore()
+	converter := convert.New(rules, mirror, resources, convert.Options{Log: log, Registerer: registry})
+	mcp := mcpserver.Default()
+	mcp.Quiet = config.Quiet
+	if b.server, err = mcpserver.New(mcp, resources, mcpserver.Options{Log: log, Registerer: registry}); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	// Both end with the process.
+	go b.report(log, "convert", func() error { return converter.Run(b.ctx) })
+	go b.report(log, "serve MCP", func() error { return b.server.Run(b.ctx, listener) })
+
+	start := time.Now()
+	mirror.Expect([]sources.Expected{{Name: scripted, Kind: "script", Required: true}})
+	b.sink = mirror.Sink(scripted)
+	b.load()
+	for {
+		snapshot, stale := resources.Snapshot()
+		if snapshot.Open && snapshot.Len(store.ServiceEntry) == b.world.Services {
+			break
+		}
+		select {
+		case <-stale:
+		case <-time.After(2 * time.Minute):
+			return fmt.Errorf("only %d of %d services are served", snapshot.Len(store.ServiceEntry), b.world.Services)
+		}
+	}
+	*reply = BridgeStarted{Address: listener.Addr().String(), Took: time.Since(start)}
+	return nil
+}
+
+func (b *Bridge) report(log *slog.Logger, what string, run func() error) {
+	if err := run(); err != nil {
+		log.Error(what, "err", err)
+	}
+}
+
+// load reports the world in parts, as a source that reads one service after another does.
+func (b *Bridge) load() {
+	const part = 1000
+	b.sink.Scopes([]string{""})
+	for from := 0; from < b.world.Services; from += part {
+		services := make([]*sources.Service, 0, part)
+		for i := from; i < min(from+part, b.world.Services); i++ {
+			services = append(services, b.world.service(i, 0))
+		}
+		if from == 0 {
+			b.sink.Snapshot("", services)
+		} else {
+			b.sink.Update("", services, nil)
+		}
+	}
+}
+
+func (b *Bridge) change(n int) error {
+	b.sink.Update("", []*sources.Service{b.world.service(b.world.target(n), n)}, nil)
+	return nil
+}
+
+// Change makes changes at the pace.
+func (b *Bridge) Change(pace Pace, reply *Paced) error {
+	result, err := pace.run(b.change)
+	*reply = result
+	return err
+}
+
+// Usage is the process's.
+func (b *Bridge) Usage(_ Nothing, reply *Usage) error {
+	u, err := usage()
+	*reply = u
+	return err
+}
+
+// Acked makes one change and waits until the streams whose node ID contains Node have nothing in flight and one of them
+// has acknowledged a response since.
+func (b *Bridge) Acked(args AckedChange, reply *time.Duration) error {
+	start := time.Now()
+	if err := b.change(args.Change); err != nil {
+		return err
+	}
+	for time.Since(start) < time.Minute {
+		time.Sleep(20 * time.Millisecond)
+		if at, ok := b.ackedAfter(args.Node, start); ok {
+			*reply = at.Sub(start)
+			return nil
+		}
+	}
+	return errors.New("no ACK within a minute")
+}
+
+// AckedChange is a change, and whose ACK is meant.
+type AckedChange struct {
+	Change int
+	Node   string
+}
+
+func (b *Bridge) ackedAfter(node string, start time.Time) (acked time.Time, ok bool) {
+	for _, c := range b.server.Clients() {
+		if !strings.Contains(c.Node, node) {
+			continue
+		}
+		for _, k := range c.Kinds {
+			if k.AckedAt != nil && k.AckedAt.After(start) {
+				acked, ok = *k.AckedAt, true
+			}
+		}
+	}
+	return acked, ok
+}

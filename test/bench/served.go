@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// load is how a server is loaded: by how many clients, and how it changes.
+type load struct {
+	name     string // of the profile
+	world    World
+	speaks   string
+	clients  int
+	shards   int
+	count    int
+	interval time.Duration
+	quiet    time.Duration // the bridge's
+}
+
+// outcome is what came of a load.
+type outcome struct {
+	cpu     time.Duration   // of the server, for each change
+	delays  []time.Duration // from each change to each client's last byte
+	payload int64           // bytes of messages for each change, all clients together
+	wire    int64           // bytes on the connections for each change, all clients together
+	sample  []byte          // a message
+	lost    int             // changes that did not come to a client
+	late    time.Duration
+	first   Connected
+}
+
+// bridge starts a bridge with a world.
+func (b *bench) bridge(world World, quiet time.Duration) (*child, BridgeStarted, func(), error) {
+	c, end, err := b.child("bridge")
+	if err != nil {
+		return nil, BridgeStarted{}, nil, err
+	}
+	started, err := do[BridgeStarted](c, "Start", BridgeConfig{World: world, Quiet: quiet})
+	return c, started, end, err
+}
+
+// loadBridge measures a new bridge under the load.
+func (b *bench) loadBridge(l load) (outcome, error) {
+	server, started, end, err := b.bridge(l.world, l.quiet)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer end()
+	return b.load(l, server, Connect{Address: started.Address, Speaks: l.speaks, Clients: l.clients, Shards: l.shards})
+}
+
+// loadLinear measures LinearCaches under the load.
+func (b *bench) loadLinear(l load) (outcome, error) {
+	server, end, err := b.child("linear")
+	if err != nil {
+		return outcome{}, err
+	}
+	defer end()
+	address, err := do[string](server, "Start", LinearConfig{World: l.world, Shards: l.shards})
+	if err != nil {
+		return outcome{}, err
+	}
+	return b.load(l, server, Connect{Address: address, Speaks: l.speaks, Clients: l.clients, Shards: l.shards, NodeShard: true})
+}
+
+// load connects clients to a server, lets it change, and collects what comes.
+func (b *bench) load(l load, server *child, connect Connect) (outcome, error) {
+	clients, end, err := b.child("clients")
+	if err != nil {
+		return outcome{}, err
+	}
+	defer end()
+	first, err := do[Connected](clients, "Connect", connect)
+	if err != nil {
+		return outcome{}, err
+	}
+	time.Sleep(settle)
+	if _, err := do[Received](clients, "Collect", Await{}); err != nil {
+		return outcome{}, err
+	}
+	pace := Pace{First: 1, Count: l.count, Interval: l.interval}
+	if server.role == "bridge" {
+		pace.Profile = b.profile(l.name)
+	}
+	paced, err := do[Paced](server, "Change", pace)
+	if err != nil {
+		return outcome{}, err
+	}
+	want := l.count * l.clients
+	received, err := do[Received](clients, "Collect", Await{Count: want, Limit: 30 * time.Second})
+	if err != nil {
+		return outcome{}, err
+	}
+	o := outcome{
+		cpu: paced.CPU / time.Duration(l.count), payload: received.Payload / int64(l.count), wire: received.Wire / int64(l.count),
+		sample: received.Sample, lost: want - len(received.Got), late: paced.Late, first: first,
+	}
+	for _, g := range received.Got {
+		o.delays = append(o.delays, time.Duration(g.At-paced.At[g.Change-1]))
+	}
+	b.progress("%s %s ×%d, %d shards, %s: %s of CPU for each change, %s median, %d lost, %s behind",
+		server.role, l.speaks, l.clients, max(l.shards, 1), describeWorld(l.world), ms(o.cpu), ms(quantile(o.delays, 0.5)), o.lost, ms(o.late))
+	return o, nil
+}
+
+// loadPlain measures plain gRPC: the same message to as many streams for each change.
+func (b *bench) loadPlain(l load, message []byte) (time.Duration, error) {
+	server, end, err := b.child("plain")
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	if _, err := do[Nothing](server, "Set", PlainBytes{Full: 1, Message: message}); err != nil {
+		return 0, err
+	}
+	address, err := do[string](server, "Serve", Nothing{})
+	if err != nil {
+		return 0, err
+	}
+	clients, endClients, err := b.child("clients")
+	if err != nil {
+		return 0, err
+	}
+	defer endClients()
+	if _, err := do[Connected](clients, "Connect", Connect{Address: address, Speaks: plain, Clients: l.clients, Shards: l.shards}); err != nil {
+		return 0, err
+	}
+	paced, err := do[Paced](server, "Change", Pace{Count: l.count, Interval: l.interval})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := do[Received](clients, "Messages", Await{Count: l.count * l.clients, Limit: 30 * time.Second}); err != nil {
+		return 0, err
+	}
+	cpu := paced.CPU / time.Duration(l.count)
+	b.progress("plain ×%d, %d shards, %s: %s of CPU for each message", l.clients, max(l.shards, 1), size(len(message)), ms(cpu))
+	return cpu, nil
+}
+
+func describeWorld(w World) string {
+	return fmt.Sprintf("%s × %d", thousands(int64(w.Services)), w.Endpoints)
+}
