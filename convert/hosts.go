@@ -47,12 +47,13 @@ type hostState struct {
 	due       time.Time // when time alone changes it; zero: never
 }
 
-// memory is what a host remembers of its past; it deviates from a pure function only while something is retained.
+// memory is what a host remembers of its past; it deviates from a pure function only while something is retained or capped.
 type memory struct {
 	Namespace string       `json:"namespace,omitempty"`
 	Ports     []heldPort   `json:"ports,omitempty"`
 	Split     bool         `json:"split,omitempty"`
 	Subsets   []heldSubset `json:"subsets,omitempty"`
+	Capped    bool         `json:"capped,omitempty"` // there were more values than subsets.max, and these came first
 }
 
 // heldPort is a port that is served; Since says when it lost its last endpoint.
@@ -68,9 +69,9 @@ type heldSubset struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// retains reports whether something is served that the registries no longer say.
+// retains reports whether something is served that a bridge starting now would not find out.
 func (m memory) retains() bool {
-	return slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
+	return m.Capped || slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
 		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() })
 }
 

@@ -75,6 +75,7 @@ func (d *draft) cap(held, before []heldSubset) []heldSubset {
 	most := d.rules.config.Subsets.Max
 	for _, s := range held[min(most, len(held)):] {
 		if s.Since.IsZero() {
+			d.memory.Capped = true
 			d.reject(ClassSubset, fmt.Sprintf("%s=%s gets no subset: the service has more than %d (subsets.max)", s.Label, s.Value, most))
 		}
 	}

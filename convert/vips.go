@@ -95,16 +95,20 @@ type vips struct {
 	pinned map[netip.Addr]bool   // and has it by an override
 	moved  map[string]bool       // hosts that have another address than the pure one, without being pinned
 	saved  map[string][]netip.Addr
+	// waiting are the hosts that were refused a pinned address; freed are those of them whose wish may be granted now, and
+	// hosts that lost their address to a pin. The loop drains freed.
+	waiting map[netip.Addr][]string
+	freed   []string
 }
 
 func newVIPs(ranges []vipRange, saved map[string][]netip.Addr) *vips {
-	return &vips{ranges: ranges, taken: map[netip.Addr]string{}, pinned: map[netip.Addr]bool{}, moved: map[string]bool{}, saved: saved}
+	return &vips{ranges: ranges, taken: map[netip.Addr]string{}, pinned: map[netip.Addr]bool{}, moved: map[string]bool{}, saved: saved,
+		waiting: map[netip.Addr][]string{}}
 }
 
 // grant is what a host was given.
 type grant struct {
 	addrs   []netip.Addr // one of each range, in their order, or a pinned one outside
-	evicted []string     // hosts that had a pinned address and must be given another
 	clash   string       // the host that has the address that this one would have, or ""
 	full    bool         // a part of a range has no free address left
 	refused netip.Addr   // a pinned address that another host has pinned
@@ -114,11 +118,16 @@ type grant struct {
 func (v *vips) give(host string, have []netip.Addr, pin netip.Addr) grant {
 	var g grant
 	if pin.IsValid() {
-		if owner := v.taken[pin]; v.pinned[pin] && owner != host {
+		// Of several hosts that pin one address the first in byte order has it; one that has not pinned it gives way.
+		switch owner := v.taken[pin]; {
+		case v.pinned[pin] && owner < host:
+			if !slices.Contains(v.waiting[pin], host) {
+				v.waiting[pin] = append(v.waiting[pin], host)
+			}
 			g.refused, pin = pin, netip.Addr{}
-		} else if owner != "" && owner != host {
-			g.evicted = append(g.evicted, owner)
-			v.drop(pin)
+		case owner != "" && owner != host:
+			v.freed = append(v.freed, owner)
+			delete(v.taken, pin)
 		}
 	}
 	moved := false
@@ -207,4 +216,6 @@ func (v *vips) release(host string, have []netip.Addr) {
 func (v *vips) drop(addr netip.Addr) {
 	delete(v.taken, addr)
 	delete(v.pinned, addr)
+	v.freed = append(v.freed, v.waiting[addr]...)
+	delete(v.waiting, addr)
 }
