@@ -14,6 +14,7 @@ import (
 
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/build"
+	"meshbridge/cmd/internal/metrics"
 	"meshbridge/config"
 	"meshbridge/convert"
 	"meshbridge/mcpserver"
@@ -67,6 +68,9 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 	b.server, err = mcpserver.New(cfg.MCP, b.store, mcpserver.Options{Log: opts.Log, Registerer: registry})
 	if err != nil {
 		return nil, err
+	}
+	if err := metrics.Register(registry, b.mirror, b.store); err != nil {
+		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
 	b.admin, err = admin.New(admin.Options{
 		Address: cfg.Admin.Address, Token: cfg.Admin.Token, HealthAddress: cfg.Health.Address,
