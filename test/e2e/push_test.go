@@ -35,18 +35,20 @@ func TestAnAddedChangedOrRemovedProviderIsAnEDSOnlyPush(t *testing.T) {
 		newMoved, reweighed := moved, changed
 		newMoved.Address = "10.1.7.77:20880"
 		reweighed.Parameters = map[string]string{"zone": "z1", "weight": "50"}
+		back := provider(8, 0)
+		back.Address = "10.1.8.88:20880"
 		for _, step := range []struct {
-			fact      string
-			iface     string
-			do        func()
-			unchanged bool // the addresses stay
+			fact  string
+			iface string
+			do    func()
+			seen  func(p *harness.Proxy, before int, host string) // waits until the change has arrived
 		}{
-			{"a provider comes", added.Interface, func() { w.add(added) }, false},
-			{"a provider goes", added.Interface, func() { w.remove(provider(6, 0)) }, false},
-			{"a provider moves", moved.Interface, func() { w.add(newMoved); w.remove(moved) }, false},
-			{"a provider's weight changes", changed.Interface, func() { w.add(reweighed); w.remove(changed) }, true},
-			{"the last provider goes", provider(8, 0).Interface, func() { w.remove(provider(8, 0)) }, false},
-			{"and comes back", provider(8, 0).Interface, func() { w.add(provider(8, 0)) }, false},
+			{"a provider comes", added.Interface, func() { w.add(added) }, w.endpointsSeen},
+			{"a provider goes", added.Interface, func() { w.remove(provider(6, 0)) }, w.endpointsSeen},
+			{"a provider moves", moved.Interface, func() { w.add(newMoved); w.remove(moved) }, w.endpointsSeen},
+			{"a provider's weight changes", changed.Interface, func() { w.registry.Register(reweighed); w.registry.Unregister(changed) }, pushSeen(t)},
+			{"the last provider goes", back.Interface, func() { w.remove(provider(8, 0)) }, w.emptySeen(t, tool, istiod)},
+			{"one comes again", back.Interface, func() { w.add(back) }, w.endpointsSeen},
 		} {
 			before := map[string]int{}
 			for name, p := range sidecars {
@@ -54,11 +56,7 @@ func TestAnAddedChangedOrRemovedProviderIsAnEDSOnlyPush(t *testing.T) {
 			}
 			step.do()
 			for name, p := range sidecars {
-				if step.unchanged {
-					harness.Eventually(t, 30*time.Second, step.fact+": a push", func() error { return pushed(p.Since(before[name])) })
-				} else {
-					p.WaitEndpoints(host(step.iface), w.endpoints[host(step.iface)]...)
-				}
+				step.seen(p, before[name], host(step.iface))
 				p.Settle(time.Second)
 				onlyEDS(t, step.fact+", "+name, host(step.iface), p.Since(before[name]))
 			}
@@ -67,12 +65,44 @@ func TestAnAddedChangedOrRemovedProviderIsAnEDSOnlyPush(t *testing.T) {
 	})
 }
 
-// pushed is nil when there are pushes.
-func pushed(pushes []harness.Push) error {
-	if len(pushes) == 0 {
-		return errors.New("none has come")
+// endpointsSeen waits until the proxy has the host's endpoints.
+func (w *world) endpointsSeen(p *harness.Proxy, _ int, host string) {
+	p.WaitEndpoints(host, w.endpoints[host]...)
+}
+
+// pushSeen waits for any push.
+func pushSeen(t *testing.T) func(*harness.Proxy, int, string) {
+	return func(p *harness.Proxy, before int, _ string) {
+		t.Helper()
+		harness.Eventually(t, 30*time.Second, "a push comes", func() error {
+			if len(p.Since(before)) == 0 {
+				return errors.New("none has come")
+			}
+			return nil
+		})
 	}
-	return nil
+}
+
+// emptySeen waits until the host has no endpoint left. An istiod 1.24 takes the ServiceEntry without endpoints and yet keeps
+// its last endpoint, for itself and for proxies, until another comes; there the ServiceEntry is all that can be waited for.
+func (w *world) emptySeen(t *testing.T, tool harness.Tool, istiod *harness.Istiod) func(*harness.Proxy, int, string) {
+	return func(p *harness.Proxy, before int, host string) {
+		t.Helper()
+		if tool.Version == harness.IstiodNewest.Version {
+			w.endpointsSeen(p, before, host)
+			return
+		}
+		harness.Eventually(t, 30*time.Second, "the ServiceEntry has no endpoints", func() error {
+			objects, err := istiod.Objects()
+			if err != nil {
+				return err
+			}
+			if spec := objects["ServiceEntry registries/"+host].Spec; len(spec) == 0 || strings.Contains(string(spec), "endpoints") {
+				return fmt.Errorf("it is %s", spec)
+			}
+			return nil
+		})
+	}
 }
 
 // onlyEDS fails unless the pushes are EDS of the host's clusters alone.

@@ -52,6 +52,7 @@ func StartKube(t testing.TB) *KubeServer {
 		"--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition,Priority",
 		"--endpoint-reconciler-type", "none",
 	}
+	k.show = 5
 	k.start()
 	k.ready(60*time.Second, func() error {
 		if closed(etcd.done) {
@@ -72,6 +73,7 @@ func startEtcd(t testing.TB, tool string) (*Process, string) {
 		"--unsafe-no-fsync", "--log-level", "warn", "--data-dir", filepath.Join(p.Dir, "data"), "--listen-client-urls", client,
 		"--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
 	}
+	p.show = 5
 	p.start()
 	return p, client
 }

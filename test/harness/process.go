@@ -23,6 +23,7 @@ type Process struct {
 	t    testing.TB
 	path string
 	args []string
+	show int      // lines of its log that a failed test prints
 	env  []string // beside the environment of the test
 
 	// Set by Start.
@@ -34,7 +35,7 @@ type Process struct {
 // newProcess prepares a server and starts nothing.
 func newProcess(t testing.TB, name, path string, args ...string) *Process {
 	t.Helper()
-	return &Process{Name: name, Dir: Scratch(t, name), t: t, path: path, args: args}
+	return &Process{Name: name, Dir: Scratch(t, name), t: t, path: path, args: args, show: 60}
 }
 
 // Scratch makes an empty folder that goes with the test, and stays when the test failed.
@@ -86,7 +87,7 @@ func (p *Process) start() {
 		p.t.Cleanup(func() {
 			p.Stop()
 			if p.t.Failed() {
-				p.t.Logf("the end of the log of %s:\n%s", p.Name, tail(p.Log(), 60))
+				p.t.Logf("the end of the log of %s:\n%s", p.Name, tail(p.Log(), p.show))
 			}
 		})
 	}
