@@ -158,12 +158,14 @@ func (s *Session) readyAt(r *store.Resource, in *store.Snapshot) (time.Time, boo
 			return time.Time{}, false
 		}
 		since := later(need.Changed, s.cfg.Since)
-		held := later(since, s.start) // what this stream does not follow is taken to be known to the client by then
+		held, known := later(since, s.start), true // what this stream does not follow is taken to be known to the client by then
 		if sub := s.following(need); sub != nil {
-			var ok bool
-			if held, ok = sub.heldSince(need, in); !ok {
-				return time.Time{}, false
-			}
+			held, known = sub.heldSince(need, in)
+		} else {
+			at = later(at, s.start.Add(min(subscribing, s.cfg.Settle)))
+		}
+		if !known {
+			return time.Time{}, false
 		}
 		if held.Before(since.Add(s.cfg.Retain)) {
 			at = later(at, held.Add(s.cfg.Settle))

@@ -26,14 +26,10 @@ func (p *pins) has(r *store.Resource, generation uint64) bool {
 
 func (p *pins) compute() {
 	p.ready, p.keys, p.hosts, p.reach = true, map[store.Key]bool{}, map[string]bool{}, p.target.Generation
-	for _, sub := range p.s.subs[p.after+1:] {
-		switch {
-		case sub == nil:
+	later := p.s.subs[p.after+1:]
+	for _, sub := range later {
+		if sub == nil {
 			continue
-		case sub.acked == nil:
-			p.reach = 0
-		case sub.inflight != nil || p.s.cfg.View.differs(sub.base, p.target, sub.kind):
-			p.reach = min(p.reach, sub.acked.Generation)
 		}
 		for _, h := range sub.held {
 			p.pin(h.former)
@@ -45,6 +41,34 @@ func (p *pins) compute() {
 			}
 		}
 	}
+	if p.s.skip(later, p.target) {
+		return
+	}
+	for _, sub := range later {
+		switch {
+		case sub == nil:
+		case sub.acked == nil:
+			p.reach = 0
+		default:
+			p.reach = min(p.reach, sub.acked.Generation)
+		}
+	}
+}
+
+// skip takes kinds to a snapshot in which none of them differs from what it has been acknowledged at, and reports whether it
+// could. So a state that only removes from one kind goes out at once, and no kind sees the states between.
+func (s *Session) skip(subs []*subscription, target *store.Snapshot) bool {
+	for _, sub := range subs {
+		if sub != nil && (sub.acked == nil || sub.inflight != nil || s.cfg.View.differs(sub.base, target, sub.kind)) {
+			return false
+		}
+	}
+	for _, sub := range subs {
+		if sub != nil {
+			sub.base, sub.acked = target, target
+		}
+	}
+	return true
 }
 
 func (p *pins) pin(r *store.Resource) {

@@ -11,6 +11,9 @@ import (
 	"meshbridge/mcpserver/store"
 )
 
+// subscribing is how long a stream is given to ask for the kinds that another kind's resources need.
+const subscribing = time.Second
+
 // meshConfig is the one kind that is never answered: istiod does not wait for it, and some versions choke on an answer.
 var meshConfig = store.Kind{Group: "core", Kind: "MeshConfig"}
 
@@ -81,13 +84,24 @@ func (s *Session) Request(req Request, now time.Time) (Result, error) {
 	}
 	sub := s.subs[i]
 	if sub == nil {
-		s.subs[i] = newSubscription(kind, req)
+		s.subscribe(i, newSubscription(kind, req))
 		return Result{Responses: s.step(now)}, nil
 	}
 	if sub.typeURL != req.TypeURL {
 		return Result{}, status.Errorf(codes.InvalidArgument, "%s was asked for as %s before; one stream follows a kind once", req.TypeURL, sub.typeURL)
 	}
 	return s.answered(sub, req, now), nil
+}
+
+// subscribe adds a kind. What waits for its first state may need the new kind, and begins again.
+func (s *Session) subscribe(i int, sub *subscription) {
+	for _, other := range s.subs {
+		if other != nil && !other.sent {
+			other.base, other.count = nil, 0
+			clear(other.held)
+		}
+	}
+	s.subs[i] = sub
 }
 
 // answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind.
@@ -201,6 +215,9 @@ func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
 			return nil, false
 		}
 		return s.first(sub, now), true
+	}
+	if target.Generation < sub.base.Generation {
+		return nil, false // it has skipped ahead
 	}
 	c := s.move(i, target, now)
 	if c.empty() {

@@ -118,20 +118,38 @@ func (sub *subscription) forget(before time.Time) {
 
 // heldSince reports since when the client has held a resource in its value of a snapshot, or in a later one.
 func (sub *subscription) heldSince(r *store.Resource, in *store.Snapshot) (time.Time, bool) {
-	if sub.acked == nil || sub.refusedAll || sub.held[r.Name] != nil || sub.refused[r.Name] != "" {
+	if sub.acked == nil || sub.refusedAll || sub.refused[r.Name] != "" {
 		return time.Time{}, false
 	}
-	if d := sub.inflight; d != nil && slices.ContainsFunc(d.upserts, func(u *store.Resource) bool { return u.Name == r.Name }) {
+	current := sub.acked.Lookup(r.Key, r.Host)
+	has := sub.has(r.Name, current)
+	switch {
+	case has == nil:
 		return time.Time{}, false
-	}
-	now := sub.acked.Lookup(r.Key, r.Host)
-	if now == nil || now.Version != r.Version && sub.acked.Generation < in.Generation {
+	case has.Version == r.Version:
+	case current != nil && has.Version == current.Version && sub.acked.Generation >= in.Generation: // a later value
+	default:
 		return time.Time{}, false
 	}
 	if at, ok := sub.fresh[r.Name]; ok {
 		return at, true
 	}
 	return sub.acknowledged, true
+}
+
+// has is the value of a resource that the client has acknowledged, given that of the state it has acknowledged.
+func (sub *subscription) has(name string, current *store.Resource) *store.Resource {
+	named := func(r *store.Resource) bool { return r.Name == name }
+	if d := sub.inflight; d != nil && slices.ContainsFunc(d.upserts, named) {
+		if i := slices.IndexFunc(d.dropped, named); i >= 0 {
+			return d.dropped[i]
+		}
+		return nil
+	}
+	if h := sub.held[name]; h != nil {
+		return h.former
+	}
+	return current
 }
 
 // deadline is the earlier of next and the time at which something held back is due.

@@ -35,7 +35,10 @@ func revision(rev string) option {
 	return func(m *store.Meta) { m.Labels = map[string]string{store.RevisionLabel: rev} }
 }
 func needing(keys ...store.Key) option { return func(m *store.Meta) { m.Needs = keys } }
-func changedAt(t time.Time) option     { return func(m *store.Meta) { m.Changed = t } }
+func annotated(name, value string) option {
+	return func(m *store.Meta) { m.Annotations = map[string]string{name: value} }
+}
+func changedAt(t time.Time) option { return func(m *store.Meta) { m.Changed = t } }
 
 func key(kind store.Kind, host string) store.Key { return store.Key{Kind: kind, Name: "ns/" + host} }
 
