@@ -10,6 +10,7 @@ import (
 
 	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/get"
+	"meshbridge/cmd/internal/watch"
 )
 
 // stream is a client and the bridge that it is connected to.
@@ -36,7 +37,7 @@ func clientsOf(streams []stream, now time.Time) Section {
 			}
 		}
 	}
-	if len(streams) == 0 {
+	if len(istiods(streams)) == 0 {
 		s.add(true, "no istiod is connected",
 			"list the bridge in istiod's meshConfig.configSources, beside k8s://, and restart istiod, which reads the list once")
 	}
@@ -51,28 +52,23 @@ const (
 	maxShards = 1024
 )
 
-// shards judges which parts of the hosts each istiod asked for, by node ID and view.
+// istiods are the streams without those of people who watch.
+func istiods(streams []stream) []stream {
+	return slices.DeleteFunc(slices.Clone(streams), func(c stream) bool { return get.ClientName(c.Node) == watch.Workload })
+}
+
+// shards judges which parts of the hosts each istiod asked for, by its node ID.
 func shards(streams []stream, services int, several bool) Section {
 	s := Section{Name: "shards"}
-	type owner struct{ id, view string }
-	byOwner := map[owner][]stream{}
-	for _, c := range streams {
-		o := owner{c.Node, c.View}
-		byOwner[o] = append(byOwner[o], c)
-	}
-	owners := slices.SortedFunc(maps.Keys(byOwner), func(a, b owner) int { return strings.Compare(a.id+"\x00"+a.view, b.id+"\x00"+b.view) })
+	byNode := map[string][]stream{}
 	sizes := map[int]bool{}
-	for _, o := range owners {
-		list := byOwner[o]
-		name := get.ClientName(o.id)
-		if o.view != "" {
-			name += ", view " + o.view
-		}
-		s.cover(name, list, several)
-		for _, c := range list {
-			_, of := shardOf(c.Client)
-			sizes[of] = true
-		}
+	for _, c := range istiods(streams) {
+		byNode[c.Node] = append(byNode[c.Node], c)
+		_, of := shardOf(c.Client)
+		sizes[of] = true
+	}
+	for _, node := range slices.Sorted(maps.Keys(byNode)) {
+		s.cover(get.ClientName(node), byNode[node], several)
 	}
 	for _, of := range slices.Sorted(maps.Keys(sizes)) {
 		s.size(of, services)
@@ -90,23 +86,20 @@ func shardOf(c api.Client) (i, of int) {
 
 // cover judges whether the streams of one istiod hold every host once.
 func (s *Section) cover(name string, list []stream, several bool) {
-	held := map[int]map[int]bool{} // the shards, by n
-	authorities := map[string]int{}
+	held := map[int]map[int][]string{} // the authorities by n and i
 	for _, c := range list {
 		i, of := shardOf(c.Client)
 		if held[of] == nil {
-			held[of] = map[int]bool{}
+			held[of] = map[int][]string{}
 		}
-		held[of][i] = true
-		authorities[c.Authority]++
-	}
-	for _, a := range slices.Sorted(maps.Keys(authorities)) {
-		if n := authorities[a]; n > 1 {
-			s.add(false, fmt.Sprintf("%s has %d streams to %s", name, n, a),
-				"list each address once in its configSources; two istiods with one POD_NAME look alike, too")
-		}
+		held[of][i] = append(held[of][i], c.Authority)
 	}
 	counts := slices.Sorted(maps.Keys(held))
+	for _, of := range counts {
+		for _, i := range slices.Sorted(maps.Keys(held[of])) {
+			s.once(name, i, of, held[of][i])
+		}
+	}
 	if held[1] != nil && len(counts) > 1 {
 		s.add(false, name+" holds the whole beside parts of it", "list either one address without a shard, or all shards of one count")
 	}
@@ -117,7 +110,7 @@ func (s *Section) cover(name string, list []stream, several bool) {
 	for _, of := range parts {
 		var missing []int
 		for i := range of {
-			if !held[of][i] {
+			if held[of][i] == nil {
 				missing = append(missing, i)
 			}
 		}
@@ -130,6 +123,20 @@ func (s *Section) cover(name string, list []stream, several bool) {
 		}
 		s.add(false, fmt.Sprintf("%s lacks %s of %d: %s", name, count(len(missing), "shard"), of, numbers(missing[:min(len(missing), examples)])+more(len(missing))), remedy)
 	}
+}
+
+// once judges the streams of one istiod for one shard.
+func (s *Section) once(name string, i, of int, authorities []string) {
+	if len(authorities) < 2 {
+		return
+	}
+	what := "the whole"
+	if of > 1 {
+		what = fmt.Sprintf("shard %d of %d", i, of)
+	}
+	slices.Sort(authorities)
+	s.add(false, fmt.Sprintf("%s has %d streams of %s, to %s", name, len(authorities), what, strings.Join(slices.Compact(authorities), ", ")),
+		"list each shard once in its configSources; two istiods that share one POD_NAME look alike, too")
 }
 
 // size judges whether shards have a size that istiod takes in quickly.

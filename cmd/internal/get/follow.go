@@ -31,7 +31,7 @@ type known[T any] struct {
 // follow prints the list, and then a row for each item that comes, changes or goes, until ctx ends. A lost bridge is asked
 // again, and only what differs is printed.
 func follow[T any](ctx context.Context, o Options, l listing[T]) error {
-	f := &follower[T]{listing: l, o: o, client: o.Clients[0], printer: printer{out: o.Out}, known: map[string]known[T]{}}
+	f := &follower[T]{listing: l, o: o, client: o.Clients[0], printer: printer{out: o.Out, widths: []int{len(api.Removed)}}, known: map[string]known[T]{}}
 	// The first look must succeed: what is wrong from the start does not mend itself.
 	if err := f.look(ctx); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (f *follower[T]) note(item T, there bool) []change[T] {
 		return []change[T]{{api.Removed, before.item}}
 	}
 	// The items are made of JSON, so they go back to JSON.
-	encoded, _ := json.Marshal(item)
+	encoded, _ := json.Marshal(f.essence(item))
 	if had && before.encoded == string(encoded) {
 		return nil
 	}
@@ -133,6 +133,14 @@ func (f *follower[T]) note(item T, there bool) []change[T] {
 		return []change[T]{{api.Changed, item}}
 	}
 	return []change[T]{{api.Added, item}}
+}
+
+// essence is what of an item is worth a row when it changes.
+func (f *follower[T]) essence(item T) T {
+	if f.stable != nil {
+		return f.stable(item)
+	}
+	return item
 }
 
 func (f *follower[T]) print(changes []change[T]) error {
@@ -145,7 +153,7 @@ func (f *follower[T]) print(changes []change[T]) error {
 		return nil
 	}
 	var rows [][]string
-	if f.printer.widths == nil {
+	if len(f.printer.widths) == 1 {
 		rows = append(rows, append([]string{"EVENT"}, f.head...))
 	}
 	for _, c := range changes {

@@ -49,11 +49,12 @@ func Run(ctx context.Context, o Options) error {
 	switch o.Thing {
 	case "sources":
 		return run(ctx, o, listing[api.Source]{
-			list: (*client.Client).Sources,
-			name: func(s api.Source) []string { return []string{s.Name} },
-			key:  func(s api.Source) string { return s.Name },
-			rows: func(list []api.Source) [][]string { return rowsOf(sourceColumns(now), o.wide(), scopeRows(list)) },
-			head: head(sourceColumns(now), o.wide()),
+			list:   (*client.Client).Sources,
+			name:   func(s api.Source) []string { return []string{s.Name} },
+			key:    func(s api.Source) string { return s.Name },
+			rows:   func(list []api.Source) [][]string { return rowsOf(sourceColumns(now), o.wide(), scopeRows(list)) },
+			head:   head(sourceColumns(now), o.wide()),
+			stable: quietSource,
 		})
 	case "services":
 		return run(ctx, o, listing[api.Service]{
@@ -109,6 +110,7 @@ type listing[T any] struct {
 	head []string
 	// of turns an event into the item it is about, and reports false if the item has gone; nil where a bridge sends no events.
 	of     func(context.Context, *client.Client, api.Event) (T, bool, error)
+	stable func(T) T               // an item without what changes all the time; nil: nothing does
 	object func(T) json.RawMessage // what YAML and JSON show instead of the item; nil: the item
 }
 
@@ -150,7 +152,7 @@ func run[T any](ctx context.Context, o Options, l listing[T]) error {
 	}
 	rows := l.rows(items)
 	if len(rows) == 0 {
-		_, err := fmt.Fprintf(o.Err, "no %s\n", o.Thing)
+		_, err := fmt.Fprintln(o.Err, nothing(o.Thing))
 		return err
 	}
 	rows = append([][]string{l.head}, rows...)
@@ -208,6 +210,26 @@ func write(out io.Writer) func([]byte, error) error {
 		}
 		return err
 	}
+}
+
+// quietSource is a source without what each report of a registry changes, whether anything is new in it or not.
+func quietSource(s api.Source) api.Source {
+	s.Scopes = slices.Clone(s.Scopes)
+	for i := range s.Scopes {
+		s.Scopes[i].LastReport, s.Scopes[i].Events = nil, 0
+	}
+	return s
+}
+
+// nothing says that a list is empty.
+func nothing(thing string) string {
+	switch thing {
+	case "clients":
+		return "no client is connected"
+	case "rejected":
+		return "nothing was left out"
+	}
+	return "no " + thing
 }
 
 // serviceOf asks for the service whose resource changed.

@@ -39,12 +39,13 @@ func (l Lines) Note(text string) { fmt.Fprintln(l.Err, "watch:", text) }
 // details says in a few words what matters about a change.
 func details(e Event) string {
 	var words []string
-	was, is := endpoints(e.Old), endpoints(e.New)
-	switch {
-	case e.Op == Changed && was != is:
-		words = append(words, fmt.Sprintf("endpoints=%d->%d", was, is))
-	case is >= 0 && e.New != nil:
-		words = append(words, fmt.Sprintf("endpoints=%d", is))
+	if is, ok := endpoints(e.New); ok {
+		word := fmt.Sprintf("endpoints=%d", len(is))
+		if was, ok := endpoints(e.Old); ok {
+			come, gone := without(is, was), without(was, is)
+			word += fmt.Sprintf("(+%d,-%d)", come, gone)
+		}
+		words = append(words, word)
 	}
 	if rev := e.New.GetMetadata().GetLabels()["istio.io/rev"]; rev != "" {
 		words = append(words, "rev="+rev)
@@ -55,14 +56,37 @@ func details(e Event) string {
 	return strings.Join(words, " ")
 }
 
-// endpoints counts a ServiceEntry's endpoints; -1 for anything else.
-func endpoints(msg *mcppb.Resource) int {
-	se := new(networkingpb.ServiceEntry)
+// endpoints lists a ServiceEntry's endpoints, encoded, and reports false for anything else.
+func endpoints(msg *mcppb.Resource) ([]string, bool) {
 	body := msg.GetBody()
+	se := new(networkingpb.ServiceEntry)
 	if body == nil || !strings.HasSuffix(body.GetTypeUrl(), ".ServiceEntry") || proto.Unmarshal(body.GetValue(), se) != nil {
-		return -1
+		return nil, false
 	}
-	return len(se.GetEndpoints())
+	list := make([]string, 0, len(se.GetEndpoints()))
+	for _, e := range se.GetEndpoints() {
+		key, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
+		if err != nil {
+			return nil, false
+		}
+		list = append(list, string(key))
+	}
+	return list, true
+}
+
+// without counts the members of a that b lacks.
+func without(a, b []string) int {
+	have := map[string]bool{}
+	for _, v := range b {
+		have[v] = true
+	}
+	n := 0
+	for _, v := range a {
+		if !have[v] {
+			n++
+		}
+	}
+	return n
 }
 
 // JSON prints one object of JSON for each event.

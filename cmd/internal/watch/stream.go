@@ -46,6 +46,9 @@ func (w *watcher) open(ctx context.Context, conn grpc.ClientConnInterface) (stre
 	return &sotw{stream: s, node: w.node()}, nil
 }
 
+// Workload is what this client calls itself in its node ID.
+const Workload = "meshbridge-watch.default"
+
 // node names this client in the form that istiod itself uses and, as a server, insists on.
 func (w *watcher) node() *corepb.Node {
 	fields := map[string]*structpb.Value{"GENERATOR": structpb.NewStringValue("api")}
@@ -53,7 +56,7 @@ func (w *watcher) node() *corepb.Node {
 		fields["ISTIO_REVISION"] = structpb.NewStringValue(w.opts.Revision)
 	}
 	return &corepb.Node{
-		Id:       "sidecar~127.0.0.1~meshbridge-watch.default~default.svc.cluster.local",
+		Id:       "sidecar~127.0.0.1~" + Workload + "~default.svc.cluster.local",
 		Metadata: &structpb.Struct{Fields: fields},
 	}
 }
