@@ -78,7 +78,7 @@ func (a Admin) Validate() error {
 		return fmt.Errorf("address: %w", err)
 	}
 	if host, _, _ := net.SplitHostPort(a.Address); a.Token == "" && !loopback(host) {
-		return fmt.Errorf("address: %s can be reached from outside without a token: a loopback address, or set admin.token", a.Address)
+		return fmt.Errorf("token: is empty, and %s can be reached from outside: a token, or an address on loopback", a.Address)
 	}
 	return nil
 }

@@ -177,9 +177,9 @@ func TestEveryFaultIsTold(t *testing.T) {
 		"unreadable file":    {`secret: file:locked`, `f:1: secret: open locked: permission denied: a file that can be read`},
 		"merge of a text":    {`part: {<<: a}`, `f:1: part["<<"]: merges what is no mapping: an alias of a mapping, such as <<: *common`},
 		"all at once":        {"wait: 1\nyes: 1\ntexts: [{}, a]\nx: 1", "f:1: wait: 1 has no unit: write 1s for seconds; units are ms, s, m and h\nf:2: yes: is the number 1: true or false\nf:3: texts[0]: is a mapping: a text\nf:4: x: unknown key: keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain"},
-		"first line":         {`a: b: c`, `f:1: not YAML: mapping values are not allowed in this context: check the indentation, the colons and the quotes there and just above`},
-		"scanner":            {"text: a\nyes: true\nint: 'x", `f:3: not YAML: found unexpected end of stream: check the indentation, the colons and the quotes there and just above`},
-		"parser":             {"text: a\nyes: true\ntexts: [a\nint: 1", `f:3: not YAML: did not find expected ',' or ']': check the indentation, the colons and the quotes there and just above`},
+		"first line":         {`a: b: c`, `f:1: not YAML: mapping values are not allowed in this context: check the indentation, the colons and the quotes around there`},
+		"scanner":            {"text: a\nyes: true\nint: 'x", `f:3: not YAML: found unexpected end of stream: check the indentation, the colons and the quotes around there`},
+		"parser":             {"text: a\nyes: true\ntexts: [a\nint: 1", `f:3: not YAML: did not find expected ',' or ']': check the indentation, the colons and the quotes around there`},
 		"reference in { }":   {"text: a\nmap: {a: ${HOST}}", `f:2: not YAML: did not find expected ',' or '}': within { } and [ ] put a ${NAME} in quotes`},
 		"no alias":           {`secret: *hunter2`, `f: not YAML: a value begins with * but is no alias of an anchor: put it in quotes`},
 	}

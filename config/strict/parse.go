@@ -39,7 +39,7 @@ func parse(name string, data []byte) (*yaml.Node, *Fault) {
 
 // syntax words an error of the YAML parser without repeating text of the document, which may be a secret.
 func syntax(name string, data []byte, err error) *Fault {
-	fault := &Fault{File: name, Wrong: err.Error(), Right: "check the indentation, the colons and the quotes there and just above"}
+	fault := &Fault{File: name, Wrong: err.Error(), Right: "check the indentation, the colons and the quotes around there"}
 	if m := syntaxError.FindStringSubmatch(err.Error()); m != nil {
 		fault.Line, fault.Wrong = 1, "not YAML: "+m[2] // the parser leaves out the number of the first line
 		if line, err := strconv.Atoi(m[1]); err == nil {
