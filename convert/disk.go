@@ -47,7 +47,7 @@ func openDisk(dir string, log *slog.Logger) (*disk, map[string]string, map[strin
 	}
 	path := filepath.Join(dir, stateFile)
 	db, hosts, names, err := readState(path)
-	if err != nil && !errors.Is(err, bbolterrors.ErrTimeout) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, bbolterrors.ErrTimeout) && !errors.Is(err, fs.ErrPermission) && exists(path) {
 		aside := path + ".damaged"
 		log.Error("the state of hosts and addresses is damaged; it is set aside, and hosts whose address was taken by another may get another one",
 			"file", path, "aside", aside, "err", err)
@@ -63,6 +63,11 @@ func openDisk(dir string, log *slog.Logger) (*disk, map[string]string, map[strin
 	}
 	d.db = db
 	return d, hosts, names
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readState opens and reads a state file. Whatever is wrong with its pages becomes an error.
@@ -81,6 +86,9 @@ func readState(path string) (db *bbolt.DB, hosts map[string]string, names map[st
 			db, hosts, names = nil, nil, nil
 		}
 	}()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, nil, nil, fmt.Errorf("make the state directory: %w", err)
+	}
 	opened, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("open %s: %w", path, err)

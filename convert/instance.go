@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -91,7 +92,7 @@ func (s *settings) localityOf(f fields, i *sources.Instance) (string, error) {
 		return "", nil
 	}
 	parts := strings.Split(text, "/")
-	if len(parts) > 3 || slices.Contains(parts, "") {
+	if len(parts) > 3 || slices.Contains(parts, "") || !utf8.ValidString(text) || len(text) > maxName {
 		return "", fmt.Errorf("locality %q is not region, region/zone or region/zone/subzone", clip(text))
 	}
 	return text, nil
