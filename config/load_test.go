@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -82,8 +83,8 @@ func TestBadFilesAreRefusedWithEveryFault(t *testing.T) {
 func TestEveryFaultIsLedByItsPlace(t *testing.T) {
 	for _, name := range testdata(t, "*.bad.yaml") {
 		_, _, err := Load(name, env)
-		faults, ok := err.(strict.Faults)
-		if !ok {
+		var faults strict.Faults
+		if !errors.As(err, &faults) {
 			t.Fatalf("%s: %T", name, err)
 		}
 		for _, f := range faults {

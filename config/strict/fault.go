@@ -2,6 +2,7 @@ package strict
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,8 +74,8 @@ func Flatten(err error) []error {
 	if err == nil {
 		return nil
 	}
-	many, ok := err.(interface{ Unwrap() []error })
-	if !ok || err.Error() != joined(many.Unwrap()) {
+	var many interface{ Unwrap() []error }
+	if !errors.As(err, &many) || err.Error() != joined(many.Unwrap()) {
 		return []error{err}
 	}
 	var flat []error
