@@ -133,7 +133,7 @@ func run[T any](ctx context.Context, o Options, l listing[T]) error {
 		return follow(ctx, o, l)
 	}
 	var servers []string // of each item, where there are several
-	var items []T
+	items := []T{}
 	for _, c := range o.Clients {
 		list, err := l.items(ctx, c, o)
 		if err != nil {
