@@ -126,6 +126,24 @@ func (b *Bridge) Usage(_ Nothing, reply *Usage) error {
 	return err
 }
 
+// HeapProfile writes a heap profile to the file.
+func (b *Bridge) HeapProfile(file string, _ *Nothing) error { return writeHeap(file) }
+
+// Record is a CPU profile to be written.
+type Record struct {
+	File string
+	For  time.Duration
+}
+
+// CPUProfile writes a CPU profile.
+func (b *Bridge) CPUProfile(r Record, _ *Nothing) error {
+	_, err := measured(r.File, func() error {
+		time.Sleep(r.For)
+		return nil
+	})
+	return err
+}
+
 // Acked makes one change and waits until the streams whose node ID contains Node have nothing in flight and one of them
 // has acknowledged a response since.
 func (b *Bridge) Acked(args AckedChange, reply *time.Duration) error {

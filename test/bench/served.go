@@ -27,6 +27,8 @@ type outcome struct {
 	lost    int             // changes that did not come to a client
 	late    time.Duration
 	first   Connected
+	started time.Duration // how long the bridge took to fill
+	merged  float64       // messages for each change and client; 1 unless changes were merged
 }
 
 // bridge starts a bridge with a world.
@@ -46,7 +48,9 @@ func (b *bench) loadBridge(l load) (outcome, error) {
 		return outcome{}, err
 	}
 	defer end()
-	return b.load(l, server, Connect{Address: started.Address, Speaks: l.speaks, Clients: l.clients, Shards: l.shards})
+	o, err := b.load(l, server, Connect{Address: started.Address, Speaks: l.speaks, Clients: l.clients, Shards: l.shards})
+	o.started = started.Took
+	return o, err
 }
 
 // loadLinear measures LinearCaches under the load.
@@ -94,12 +98,13 @@ func (b *bench) load(l load, server *child, connect Connect) (outcome, error) {
 	o := outcome{
 		cpu: paced.CPU / time.Duration(l.count), payload: received.Payload / int64(l.count), wire: received.Wire / int64(l.count),
 		sample: received.Sample, lost: want - len(received.Got), late: paced.Late, first: first,
+		merged: float64(received.Messages) / float64(want),
 	}
 	for _, g := range received.Got {
 		o.delays = append(o.delays, time.Duration(g.At-paced.At[g.Change-1]))
 	}
-	b.progress("%s %s ×%d, %d shards, %s: %s of CPU for each change, %s median, %d lost, %s behind",
-		server.role, l.speaks, l.clients, max(l.shards, 1), describeWorld(l.world), ms(o.cpu), ms(quantile(o.delays, 0.5)), o.lost, ms(o.late))
+	b.progress("%s %s ×%d, %d shards, %s: %s of CPU for each change, %s median, %d lost, %s behind, %.2f messages for each",
+		server.role, l.speaks, l.clients, max(l.shards, 1), describeWorld(l.world), ms(o.cpu), ms(quantile(o.delays, 0.5)), o.lost, ms(o.late), o.merged)
 	return o, nil
 }
 

@@ -17,6 +17,10 @@ type Usage struct {
 	CPU       time.Duration // user and system, of all its threads
 	RSS, Peak int64         // bytes resident now, and the most so far
 	Heap      uint64        // bytes of live and not yet collected Go objects
+	Held      uint64        // bytes that Go holds of the system's, for objects, stacks and its own
+	Stacks    uint64        // bytes of stacks
+	Next      uint64        // heap at which the next collection ends
+	File      int64         // bytes resident of the binary
 }
 
 // usage of this process.
@@ -29,6 +33,7 @@ func usage() (Usage, error) {
 	runtime.ReadMemStats(&mem)
 	u, err := processUsage(os.Getpid())
 	u.CPU, u.Heap = time.Duration(ru.Utime.Nano()+ru.Stime.Nano()), mem.HeapAlloc
+	u.Held, u.Stacks, u.Next = mem.Sys-mem.HeapReleased, mem.StackInuse, mem.NextGC
 	return u, err
 }
 
@@ -62,6 +67,8 @@ func processUsage(pid int) (Usage, error) {
 		switch key {
 		case "VmRSS":
 			u.RSS = n << 10
+		case "RssFile":
+			u.File = n << 10
 		case "VmHWM":
 			u.Peak = n << 10
 		}
@@ -82,6 +89,16 @@ func processWith(argument string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no process has the argument %s", argument)
+}
+
+// writeHeap writes a heap profile.
+func writeHeap(file string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("write a profile: %w", err)
+	}
+	defer out.Close()
+	return pprof.WriteHeapProfile(out)
 }
 
 // measured runs f and returns the CPU that this process used meanwhile. With a file name it writes a CPU profile.
