@@ -256,6 +256,7 @@ type simClient struct {
 
 	session *Session
 	begun   map[store.Kind]bool // first states applied on this stream
+	ordered bool                // it asked for services first
 	ask     []store.Kind        // still to be asked for
 	inbox   []wireResponse
 	held    map[store.Key]*simHeld
@@ -294,8 +295,9 @@ func (c *simClient) act() {
 func (c *simClient) connect() {
 	c.session = NewSession(SessionConfig{View: c.view, Delta: c.delta, Settle: propSettle, Retain: propRetain, Since: c.w.began}, current(c.w.store), c.w.now)
 	c.begun, c.inbox = map[store.Kind]bool{}, nil
-	c.ask = store.Kinds()
+	c.ask, c.ordered = store.Kinds(), true
 	if c.w.rand.IntN(2) == 0 {
+		c.ordered = false
 		c.ask = []store.Kind{store.DestinationRule, store.ServiceEntry, store.VirtualService} // as istiod does
 	}
 	for range c.w.rand.IntN(4) {
@@ -457,6 +459,11 @@ func (c *simClient) acquired(k store.Key, h *simHeld) {
 
 // check looks at what the client holds now. What it holds from before this stream may be old in a way that nobody knows.
 func (c *simClient) check() {
+	for k := range c.held {
+		if k.Kind == store.DestinationRule && c.begun[k.Kind] && c.ordered && c.held[store.Key{Kind: store.ServiceEntry, Name: k.Name}] == nil {
+			c.w.t.Errorf("client %d holds the rule %s, and not its service", c.id, k.Name)
+		}
+	}
 	if !c.begun[store.VirtualService] {
 		return
 	}
