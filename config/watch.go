@@ -41,7 +41,8 @@ func (w *Watcher) Run(ctx context.Context, current *Config, files *Files, apply 
 		again := true
 		select {
 		case <-f.events:
-		case <-f.errors:
+		case err := <-f.errors:
+			w.Log.Warn("notices of changed files may be lost, looking at the files instead", "err", err)
 		case <-poll.C:
 		case <-settle.C:
 			armed = false

@@ -163,7 +163,7 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 	write(t, path, fileWith("info", "one"))
 	w := watch(t, path, noEnv)
 
-	for i, bad := range []string{"log: [", "", "sources:\n", "log: {levle: info}\n"} { // 1. four faults, each told of
+	for i, bad := range []string{"log: [", "", "sources:\n", "log: {levell: info}\n"} { // 1. four faults, each told of
 		write(t, path, bad)
 		if err := w.report(); err == nil {
 			t.Fatalf("%q was taken for good", bad)
@@ -172,7 +172,7 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 			t.Errorf("after %q: refused %d times in the log", bad, got)
 		}
 	}
-	write(t, path, "log: {levle: info}\n\n") // 2. the same fault in other bytes is not told again
+	write(t, path, "log: {levell: info}\n\n") // 2. the same fault in other bytes is not told again
 	if err := w.report(); err == nil {
 		t.Fatal("a file with an unknown key was taken for good")
 	}

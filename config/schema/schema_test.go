@@ -90,7 +90,7 @@ func TestTheSchemaTakesEveryValidFile(t *testing.T) {
 func TestTheSchemaRefusesWhatLoadRefuses(t *testing.T) {
 	schema := parsed(t)
 	for _, text := range []string{
-		"log: {levle: info}\n",
+		"log: {levell: info}\n",
 		"log: {level: loud}\n",
 		"log: [info]\n",
 		"mcp: {quiet: 150}\n",

@@ -55,7 +55,6 @@ type shape struct {
 	Part   *part             `yaml:"part"`
 	Parts  []part            `yaml:"parts"`
 	Common `yaml:",inline"`
-	hidden int
 	Unread int `yaml:"-"`
 	Plain  int
 }
@@ -223,7 +222,10 @@ func TestAliasesCannotFillTheMemory(t *testing.T) {
 func TestWhatHasAFaultKeepsItsDefault(t *testing.T) {
 	want := shape{Text: "t", Yes: true, Int: 5, Wait: time.Second, Secret: "s", Part: &part{Size: 1}, Texts: []string{"a"}}
 	got := want
-	Decode("f", []byte("text: [a]\nyes: maybe\nint: x\nwait: 5\nsecret: file:nope\npart: a\ntexts: b"), &got, options())
+	_, faults := Decode("f", []byte("text: [a]\nyes: maybe\nint: x\nwait: 5\nsecret: file:nope\npart: a\ntexts: b"), &got, options())
+	if len(faults) != 7 {
+		t.Errorf("faults:\n%v", faults)
+	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(shape{}, part{}, common{})); diff != "" {
 		t.Errorf("decoded (-want +got):\n%s", diff)
 	}

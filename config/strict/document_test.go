@@ -117,7 +117,7 @@ func TestPrefixMakesPathsWhole(t *testing.T) {
 func TestNearestFindsWhatWasMeant(t *testing.T) {
 	known := []string{"address", "exportTo", "quiet", "stall", "tls"}
 	for word, want := range map[string]string{
-		"adress": "address", "export_to": "exportTo", "EXPORTTO": "exportTo", "quite": "quiet", "tsl": "tls", "colour": "", "": "",
+		"adddress": "address", "export_to": "exportTo", "EXPORTTO": "exportTo", "quite": "quiet", "tsl": "tls", "colour": "", "": "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

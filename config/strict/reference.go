@@ -17,10 +17,10 @@ var variable = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{`)
 func (d *decoder) expand(n *yaml.Node, path, text string) (string, bool) {
 	ok := true
 	out := variable.ReplaceAllStringFunc(text, func(ref string) string {
-		switch {
-		case ref == "$${":
+		switch ref {
+		case "$${":
 			return "${"
-		case ref == "${":
+		case "${":
 			d.fault(n, path, "${ begins no reference", "${NAME} for a variable, $${ for the two characters themselves")
 			ok = false
 			return ref
