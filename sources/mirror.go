@@ -36,7 +36,7 @@ type Mirror struct {
 	changed map[Ref]time.Time
 	started bool // Expect has been called
 	open    bool // the gate, never closed again
-	told    bool // the open gate has been taken
+	told    bool // the gate was open when nothing was left to take
 }
 
 // NewMirror makes an empty mirror whose gate is closed. It tells the time by now and logs each scope's changes of state.
@@ -80,19 +80,31 @@ func (m *Mirror) Expect(sources []Expected) {
 // Dirty receives when there is something to Take. It is for one consumer.
 func (m *Mirror) Dirty() <-chan struct{} { return m.dirty }
 
-// Take drains the changed services, in the order of their Refs. It says that the gate is open when everything that the gate
-// waits for has been taken, by this call or before.
+// batch bounds the services of one Take: unpacked, they are several times their size.
+const batch = 2048
+
+// Take returns changed services, in the order of their Refs: all of them or, of many, a part, and then Dirty receives again.
+// It says that the gate is open when everything that the gate waits for has been taken, by this call or before.
 func (m *Mirror) Take() (changes []Change, open bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	changes = make([]Change, 0, len(m.changed))
+	changes = make([]Change, 0, min(len(m.changed), batch))
 	for ref, at := range m.changed {
+		if len(changes) == batch {
+			break
+		}
 		changes = append(changes, Change{Ref: ref, Service: m.serviceLocked(ref), At: at})
 	}
-	clear(m.changed)
+	for _, c := range changes {
+		delete(m.changed, c.Ref)
+	}
 	slices.SortFunc(changes, func(a, b Change) int { return compareRefs(a.Ref, b.Ref) })
-	m.told = m.told || m.open
-	return changes, m.open
+	if len(m.changed) > 0 {
+		m.wakeLocked()
+	} else if m.open {
+		m.told = true
+	}
+	return changes, m.told
 }
 
 // Service is a copy of the last report of a service, or nil.
@@ -169,10 +181,14 @@ func (m *Mirror) checkGateLocked() {
 		}
 	}
 	if len(m.changed) > 0 || m.open != m.told {
-		select {
-		case m.dirty <- struct{}{}:
-		default:
-		}
+		m.wakeLocked()
+	}
+}
+
+func (m *Mirror) wakeLocked() {
+	select {
+	case m.dirty <- struct{}{}:
+	default:
 	}
 }
 

@@ -94,6 +94,27 @@ func TestTheGateOpensWhenEveryScopeOfEveryRequiredSourceIsRead(t *testing.T) {
 	}
 }
 
+func TestTheGateOpensWithTheLastPartOfManyServices(t *testing.T) {
+	m := newMirror(sources.Expected{Name: "a", Required: true})
+	sink := m.Sink("a")
+	sink.Scopes([]string{"s"})
+	var many []*sources.Service
+	for i := range 5000 {
+		many = append(many, service(fmt.Sprint("x", i), "1"))
+	}
+	sink.Snapshot("s", many)
+	taken := 0
+	for open := false; !open; {
+		<-m.Dirty()
+		var part []sources.Change
+		part, open = m.Take()
+		taken += len(part)
+		if open != (taken == len(many)) {
+			t.Fatalf("after %d of %d services open is %v", taken, len(many), open)
+		}
+	}
+}
+
 func TestTheGateNeverClosesAgain(t *testing.T) {
 	m := newMirror()
 	expect(t, m, "", true)

@@ -43,7 +43,8 @@ type Resource struct {
 	Meta
 	Version string // hash of spec, labels, annotations and Created
 
-	entry []byte // field 2 of a DiscoveryResponse: tag, length, Any{ResourceType, mcp Resource}
+	revision string // of Labels; asked for every resource of every walk
+	entry    []byte // field 2 of a DiscoveryResponse: tag, length, Any{ResourceType, mcp Resource}
 }
 
 // New encodes a resource. Version and bytes depend on the spec, the name, labels, annotations and Created alone.
@@ -71,7 +72,7 @@ func New(meta Meta, spec proto.Message) (*Resource, error) {
 	if raw, err = deterministic.Marshal(msg); err != nil {
 		return nil, fmt.Errorf("encode %s %s: %w", meta.Kind, meta.Name, err)
 	}
-	return &Resource{Meta: meta, Version: version, entry: entry(raw)}, nil
+	return &Resource{Meta: meta, Version: version, revision: meta.Labels[RevisionLabel], entry: entry(raw)}, nil
 }
 
 var deterministic = proto.MarshalOptions{Deterministic: true}
@@ -102,7 +103,7 @@ func entry(raw []byte) []byte {
 func (r *Resource) Entry() []byte { return r.entry }
 
 // Revision is the Istio revision that the resource is bound to, or "".
-func (r *Resource) Revision() string { return r.Labels[RevisionLabel] }
+func (r *Resource) Revision() string { return r.revision }
 
 // Message decodes the resource as it goes on the wire, for those who show or judge it.
 func (r *Resource) Message() (*mcppb.Resource, error) {
