@@ -14,6 +14,9 @@ const (
 	// A unit that cannot be read is tried again after a pause that doubles from retryMin to retryMax.
 	retryMin = 500 * time.Millisecond
 	retryMax = 30 * time.Second
+	// audit is about the time after which a unit of which nothing was heard is read again all the same, because a watch
+	// can be lost without a word.
+	audit = 3 * time.Minute
 )
 
 // unit is a part of the tree that is read as a whole.
@@ -30,6 +33,7 @@ type unit struct {
 	failures int
 	state    unitState
 	again    bool // changed while it was being read
+	audited  bool // it is read without having changed, so that nothing remembered of it counts
 	due      time.Time
 	begun    time.Time
 
@@ -69,6 +73,7 @@ func (q *queue) want(u *unit, now time.Time) {
 		u.again = true
 	case u.state == waiting && !at.Before(u.due):
 	default:
+		u.audited = false
 		q.push(u, at)
 	}
 }
@@ -101,7 +106,7 @@ func (q *queue) begin(u *unit, now time.Time) {
 	u.state, u.begun, u.again = reading, now, false
 }
 
-// done says that a unit was read, or could not be.
+// done says that a unit was read, or could not be, and when to read it next.
 func (q *queue) done(u *unit, now time.Time, err error) {
 	u.state = idle
 	if u.gone {
@@ -115,7 +120,10 @@ func (q *queue) done(u *unit, now time.Time, err error) {
 	u.failures = 0
 	if u.again {
 		q.want(u, now)
+		return
 	}
+	u.audited = true
+	q.push(u, now.Add(audit/2+rand.N(audit)))
 }
 
 // backoff is the pause after so many failures in a row: it doubles from low to high and is drawn from its upper half, so

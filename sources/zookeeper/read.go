@@ -114,7 +114,7 @@ type appInstance struct {
 	err error
 }
 
-// readApp reads an application's instances, each once and then again only when its own watch fired.
+// readApp reads an application's instances, each once and then again only when its own watch fired or in an audit.
 func (w *watches) readApp(u *unit) (*app, bool, error) {
 	nodes, exists, err := w.children(u, u.path)
 	if err != nil || !exists {
@@ -126,7 +126,7 @@ func (w *watches) readApp(u *unit) (*app, bool, error) {
 	listed := make(map[string]bool, len(nodes))
 	for _, node := range nodes {
 		at := path.Join(u.path, node)
-		if _, known := u.instances[node]; !known || !w.holds(u, at) {
+		if _, known := u.instances[node]; !known || u.audited || !w.holds(u, at) {
 			data, stat, exists, err := w.data(u, at)
 			if err != nil {
 				return nil, false, err

@@ -22,6 +22,9 @@ type conn interface {
 // watches reads through one connection and remembers which watches are armed on it. A watch fires once. It is armed by
 // the read whose answer is used, so that a later change cannot be missed, and never twice, because the client keeps
 // something for each time.
+//
+// A server drops a watch without a word when it fires while the client lacks the permission to read the node. So every
+// part is read again from time to time, and a node that changed while its watch was thought to be armed has lost it.
 type watches struct {
 	conn  conn
 	fired chan struct{} // says that there is something to take
@@ -31,10 +34,11 @@ type watches struct {
 	dirty map[*unit]struct{}  // guarded by mu
 }
 
-// watch is what one unit has armed at one path.
+// watch is what one unit has armed at one path, and the transaction that it has seen there last.
 type watch struct {
 	unit           *unit
 	children, data bool
+	pzxid, mzxid   int64 // 0 if the read was not answered yet
 }
 
 func newWatches(c conn) *watches {
@@ -104,41 +108,71 @@ const (
 func (w *watches) set(u *unit, path string, kind watchKind) (already bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.armed[path], func(at *watch) bool { return at.unit == u })
-	if i < 0 {
-		i = len(w.armed[path])
-		w.armed[path] = append(w.armed[path], &watch{unit: u})
+	at := w.findLocked(u, path)
+	if at == nil {
+		at = &watch{unit: u}
+		w.armed[path] = append(w.armed[path], at)
 	}
-	mark := &w.armed[path][i].children
+	mark := &at.children
 	if kind == dataWatch {
-		mark = &w.armed[path][i].data
+		mark = &at.data
 	}
 	already, *mark = *mark, true
 	return already
 }
 
-// unset takes the mark back after the request failed.
+// unset takes the mark back: the request failed, or the watch is lost.
 func (w *watches) unset(u *unit, path string, kind watchKind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, at := range w.armed[path] {
-		if at.unit != u {
-			continue
-		}
-		if kind == dataWatch {
-			at.data = false
-		} else {
-			at.children = false
-		}
+	if at := w.findLocked(u, path); at != nil && kind == dataWatch {
+		at.data = false
+	} else if at != nil {
+		at.children = false
 	}
 	w.dropIdleLocked(path)
+}
+
+func (w *watches) findLocked(u *unit, path string) *watch {
+	for _, at := range w.armed[path] {
+		if at.unit == u {
+			return at
+		}
+	}
+	return nil
 }
 
 // holds reports whether the unit's data watch at a path is armed: what it read there is still so.
 func (w *watches) holds(u *unit, path string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.armed[path], func(at *watch) bool { return at.unit == u && at.data })
+	at := w.findLocked(u, path)
+	return at != nil && at.data
+}
+
+// armedAt notes the transaction that an armed watch starts from.
+func (w *watches) armedAt(u *unit, path string, kind watchKind, zxid int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := w.findLocked(u, path); at != nil && kind == dataWatch {
+		at.mzxid = zxid
+	} else if at != nil {
+		at.pzxid = zxid
+	}
+}
+
+// lost reports whether a node changed without the event that should have come before any read that shows the change.
+func (w *watches) lost(u *unit, path string, kind watchKind, zxid int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.findLocked(u, path)
+	switch {
+	case at == nil:
+		return false // it fired since, and the unit is read again
+	case kind == dataWatch:
+		return at.data && at.mzxid != zxid
+	}
+	return at.children && at.pzxid != zxid
 }
 
 const appearTries = 16 // of a node that is deleted and created again between two requests
@@ -147,11 +181,7 @@ const appearTries = 16 // of a node that is deleted and created again between tw
 // exist yet.
 func (w *watches) children(u *unit, path string) (names []string, exists bool, err error) {
 	for range appearTries {
-		if w.set(u, path, childrenWatch) {
-			names, _, err = w.conn.Children(path)
-		} else if names, _, _, err = w.conn.ChildrenW(path); err != nil {
-			w.unset(u, path, childrenWatch)
-		}
+		names, err = w.list(u, path)
 		if err == nil {
 			return names, true, nil
 		}
@@ -173,14 +203,27 @@ func (w *watches) children(u *unit, path string) (names []string, exists bool, e
 	return nil, false, fmt.Errorf("list %s: it comes and goes", path)
 }
 
+// list lists a node's children under an armed watch.
+func (w *watches) list(u *unit, path string) ([]string, error) {
+	if w.set(u, path, childrenWatch) {
+		names, stat, err := w.conn.Children(path)
+		if err != nil || !w.lost(u, path, childrenWatch, stat.Pzxid) {
+			return names, err
+		}
+	}
+	names, stat, _, err := w.conn.ChildrenW(path)
+	if err != nil {
+		w.unset(u, path, childrenWatch)
+		return nil, err
+	}
+	w.armedAt(u, path, childrenWatch, stat.Pzxid)
+	return names, nil
+}
+
 // data reads a node and makes sure that the unit hears of its next change. Of a node that does not exist it hears
 // through its parent.
 func (w *watches) data(u *unit, path string) (data []byte, stat *zk.Stat, exists bool, err error) {
-	if w.set(u, path, dataWatch) {
-		data, stat, err = w.conn.Get(path)
-	} else if data, stat, _, err = w.conn.GetW(path); err != nil {
-		w.unset(u, path, dataWatch)
-	}
+	data, stat, err = w.get(u, path)
 	switch {
 	case errors.Is(err, zk.ErrNoNode):
 		return nil, nil, false, nil
@@ -188,4 +231,21 @@ func (w *watches) data(u *unit, path string) (data []byte, stat *zk.Stat, exists
 		return nil, nil, false, fmt.Errorf("read %s: %w", path, err)
 	}
 	return data, stat, true, nil
+}
+
+// get reads a node under an armed watch.
+func (w *watches) get(u *unit, path string) ([]byte, *zk.Stat, error) {
+	if w.set(u, path, dataWatch) {
+		data, stat, err := w.conn.Get(path)
+		if err != nil || !w.lost(u, path, dataWatch, stat.Mzxid) {
+			return data, stat, err
+		}
+	}
+	data, stat, _, err := w.conn.GetW(path)
+	if err != nil {
+		w.unset(u, path, dataWatch)
+		return nil, nil, err
+	}
+	w.armedAt(u, path, dataWatch, stat.Mzxid)
+	return data, stat, nil
 }
