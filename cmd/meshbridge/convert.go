@@ -14,6 +14,7 @@ import (
 	"meshbridge/cmd/internal/bridge"
 	"meshbridge/cmd/internal/dryrun"
 	"meshbridge/cmd/internal/object"
+	"meshbridge/cmd/internal/term"
 	"meshbridge/convert"
 )
 
@@ -46,7 +47,7 @@ be read or, with --strict, something was left out, 2 wrong use or a wrong config
 				return err
 			}
 			for _, r := range result.Rejected {
-				fmt.Fprintln(t.err, "left out:", rejection(r))
+				fmt.Fprintln(t.err, "left out:", term.Clean(rejection(r)))
 			}
 			if err := f.print(t, result); err != nil {
 				return err

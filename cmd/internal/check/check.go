@@ -10,6 +10,7 @@ import (
 
 	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/client"
+	"meshbridge/cmd/internal/term"
 )
 
 // Bridge is the state of one bridge.
@@ -127,7 +128,7 @@ func Print(out io.Writer, report []Section) (trouble bool, err error) {
 			if f.Hint {
 				mark = "-"
 			}
-			line := fmt.Sprintf("  %s %s", mark, f.What)
+			line := "  " + mark + " " + term.Clean(f.What)
 			if f.Remedy != "" {
 				line += "\n    " + f.Remedy
 			}

@@ -28,11 +28,11 @@ func clientsOf(streams []stream, now time.Time) Section {
 		name := get.ClientName(c.Node) + " (" + c.Peer + ")"
 		for _, k := range c.Kinds {
 			if k.Nack != "" {
-				s.add(false, fmt.Sprintf("%s refused the last %ss: %s", name, k.Kind, k.Nack),
+				s.add(false, fmt.Sprintf("%s refused the last %s response: %s", name, k.Kind, k.Nack),
 					"it still holds what it accepted before; stock istiods never refuse, so see what this client is")
 			}
 			if k.InFlightSince != nil && now.Sub(*k.InFlightSince) > slowACK {
-				s.add(false, fmt.Sprintf("%s has not acknowledged its %ss %s", name, k.Kind, since(k.InFlightSince, now)),
+				s.add(false, fmt.Sprintf("%s has not acknowledged its %s response %s", name, k.Kind, since(k.InFlightSince, now)),
 					"is it overloaded? See its CPU, and whether more shards would make its pushes smaller")
 			}
 		}

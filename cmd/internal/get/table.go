@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"meshbridge/cmd/internal/term"
 )
 
 // column is one column of a table of T.
@@ -62,21 +64,10 @@ func cells[T any](columns []column[T], wide bool, item T) []string {
 	var row []string
 	for _, c := range columns {
 		if wide || !c.wide {
-			row = append(row, oneLine(c.cell(item)))
+			row = append(row, term.Clean(c.cell(item)))
 		}
 	}
 	return row
-}
-
-// oneLine keeps text of registries from breaking a table or steering a terminal.
-func oneLine(s string) string {
-	clean := func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}
-	return strings.Map(clean, s)
 }
 
 // some joins up to three items, and counts the rest.

@@ -12,6 +12,7 @@ import (
 	networkingpb "istio.io/api/networking/v1alpha3"
 
 	"meshbridge/cmd/internal/object"
+	"meshbridge/cmd/internal/term"
 )
 
 // Lines prints one line for each event.
@@ -29,12 +30,12 @@ func (l Lines) Event(e Event) error {
 	if l.Now != nil {
 		line = l.Now().Format("15:04:05.000") + "  " + line
 	}
-	_, err := fmt.Fprintln(l.Out, line)
+	_, err := fmt.Fprintln(l.Out, term.Clean(line))
 	return err
 }
 
 // Note prints to the error output.
-func (l Lines) Note(text string) { fmt.Fprintln(l.Err, "watch:", text) }
+func (l Lines) Note(text string) { fmt.Fprintln(l.Err, "watch:", term.Clean(text)) }
 
 // details says in a few words what matters about a change.
 func details(e Event) string {
