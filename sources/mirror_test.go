@@ -218,7 +218,7 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := fmt.Sprintf("%v %+v %#v %s %q %s %s", c, c, c, c.Password, c.Password, log.String(), asJSON)
+	all := fmt.Sprintf("%v %+v %#v %s %q %d %x %s %s", c, c, c, c.Password, c.Password, c.Password, c.Password, log.String(), asJSON)
 	if strings.Contains(all, "hunter2") {
 		t.Error(all)
 	}

@@ -1,6 +1,9 @@
 package sources
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // Secret is a value that is never printed: not by fmt, not by slog, not as JSON or YAML.
 type Secret string
@@ -15,8 +18,10 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// GoString hides the value from %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the value from every verb of fmt.
+func (s Secret) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte(s.String())) // fmt keeps the error itself
+}
 
 // MarshalText hides the value from JSON and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
