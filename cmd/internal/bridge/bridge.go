@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,8 +47,10 @@ type Bridge struct {
 	following *following
 
 	// Owned by Run and the reloads that it runs.
-	cfg    *config.Config
-	opened map[string]sources.Source
+	cfg     *config.Config
+	started *config.Config // what the listeners were opened with
+	pending []string       // settings that wait for a restart
+	opened  map[string]sources.Source
 }
 
 // New makes a bridge and opens its listeners: the MCP port listens before the gate opens, since an istiod that is not
@@ -60,7 +63,7 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 	}
 	registry := prometheus.NewRegistry()
 	b := &Bridge{
-		log: opts.Log, level: opts.Level, reloads: opts.Reloads, cfg: cfg, opened: opened,
+		log: opts.Log, level: opts.Level, reloads: opts.Reloads, cfg: cfg, started: cfg, opened: opened,
 		mirror: sources.NewMirror(time.Now, opts.Log), store: store.NewStore(),
 	}
 	b.following = newFollowing(b.mirror)
@@ -154,7 +157,8 @@ func (b *Bridge) apply(ctx context.Context, cfg *config.Config) {
 		}
 	}
 	b.log.Info("configuration reloaded", "started", diff.Started, "stopped", diff.Stopped, "restarted", diff.Restarted, "adjusted", diff.Adjusted)
-	if len(diff.Restart) > 0 {
-		b.log.Warn("these settings take effect when the bridge is restarted", "settings", diff.Restart)
+	if pending := config.Compare(b.started, cfg).Restart; !slices.Equal(pending, b.pending) {
+		b.pending = pending
+		b.log.Warn("these settings take effect when the bridge is restarted", "settings", pending)
 	}
 }

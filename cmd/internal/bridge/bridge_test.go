@@ -115,7 +115,9 @@ func start(t *testing.T, prepare func(w *world)) *world {
 	watcher := &config.Watcher{Path: path, Env: os.LookupEnv, Log: log, Settle: 20 * time.Millisecond, Poll: 50 * time.Millisecond}
 	b, err := bridge.New(t.Context(), bridge.Options{
 		Config: cfg, Log: log, Level: new(slog.LevelVar),
-		Reloads: func(ctx context.Context, apply func(*config.Config)) error { return watcher.Run(ctx, cfg, files, apply) },
+		Reloads: func(ctx context.Context, apply func(*config.Config)) error {
+			return watcher.Run(ctx, cfg, files, apply)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
