@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"meshbridge/cmd/internal/dryrun"
 	"meshbridge/cmd/internal/object"
 	"meshbridge/cmd/internal/term"
+	"meshbridge/config"
 	"meshbridge/convert"
 )
 
@@ -74,6 +76,9 @@ func (f *convertFlags) run(ctx context.Context, t terminal) (convert.Result, err
 	cfg, err := load(f.config)
 	if err != nil {
 		return convert.Result{}, err
+	}
+	if cfg.path == "" {
+		return convert.Result{}, usagef("no configuration at %s: name one with --config", strings.Join(config.Places(), " or "))
 	}
 	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	opened, rules, err := bridge.Sources(cfg.Config, log)
