@@ -31,10 +31,12 @@ func main() {
 		err = fmt.Errorf("-out goes with all rows, not with -only")
 	}
 	exit(err)
-	if slices.ContainsFunc(chosen, func(r row) bool { return r.istiod }) {
-		exit(build(ctx))
-	}
-	harness.Isolate()
+	harness.Isolate(func() (func(), error) {
+		if !slices.ContainsFunc(chosen, func(r row) bool { return r.istiod }) {
+			return func() {}, nil
+		}
+		return func() {}, build(ctx)
+	})
 	b := &bench{ctx: ctx, quick: *quick, profiles: *profiles, start: time.Now()}
 	err = b.measure(chosen)
 	text := b.report.markdown(describe(b))

@@ -1,4 +1,0 @@
-package main
-
-func ackRow(b *bench) error { return nil }
-func edsRow(b *bench) error { return nil }
