@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -64,7 +65,7 @@ newest version; an istiod before 1.24 knows only older ones, to be named in full
 			if err := watch.Run(ctx, f.opts, out); err != nil {
 				return err
 			}
-			if context.Cause(ctx) == errTrouble {
+			if errors.Is(context.Cause(ctx), errTrouble) {
 				out.Note("gave up after " + f.timeout.String() + " (--timeout)")
 				return errTrouble
 			}

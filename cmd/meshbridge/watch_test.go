@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
+	"io"
 	"net"
 	"net/http/httptest"
 	"path/filepath"
@@ -21,8 +23,11 @@ type echo struct {
 func (echo) StreamAggregatedResources(s discoverygrpc.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
 	for {
 		req, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			return nil // the client has left
+			return err
 		}
 		if req.GetResponseNonce() == "" {
 			if err := s.Send(&discoverygrpc.DiscoveryResponse{TypeUrl: req.GetTypeUrl(), Nonce: "1"}); err != nil {

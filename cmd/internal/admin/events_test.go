@@ -22,7 +22,7 @@ type eventReader struct {
 
 func openEvents(t *testing.T, base, query string) eventReader {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", base+api.EventsPath+query, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+api.EventsPath+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func openEvents(t *testing.T, base, query string) eventReader {
 		resp.Body.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("status %d, content type %q", resp.StatusCode, resp.Header.Get("Content-Type"))
 	}
 	return eventReader{t, bufio.NewScanner(resp.Body)}

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -21,7 +22,7 @@ func (s *Server) harden(next http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v == http.ErrAbortHandler {
+			if aborts(v) {
 				panic(v) // net/http's own way to drop a connection
 			}
 			s.opts.Log.Error("admin request panicked", "path", r.URL.Path, "err", v, "stack", string(debug.Stack()))
@@ -38,6 +39,12 @@ func (s *Server) harden(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// aborts reports whether a panic is net/http's own.
+func aborts(v any) bool {
+	err, ok := v.(error)
+	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
 // profileTime is how long a profile is taken before its answer is written, at most five minutes.

@@ -1,22 +1,19 @@
 package admin
 
 import (
-	"io"
 	"net/http"
 
 	"meshbridge/cmd/internal/api"
 )
 
 func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "ok\n")
+	answerText(w, "ok\n")
 }
 
 // ready answers 200 once the gate is open, for ever after, and before it 503 with what it waits for.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if snap, _ := s.opts.Snapshots.Snapshot(); snap.Open {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		io.WriteString(w, "ready\n")
+		answerText(w, "ready\n")
 		return
 	}
 	missing := s.opts.Sources.Waiting()

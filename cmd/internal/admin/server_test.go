@@ -56,7 +56,7 @@ func request(t *testing.T, change func(*admin.Options), edit func(*http.Request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest("GET", api.SourcesPath, nil)
+	r := httptest.NewRequest(http.MethodGet, api.SourcesPath, nil)
 	r.Host = "localhost:16011"
 	edit(r)
 	w := httptest.NewRecorder()
@@ -159,7 +159,7 @@ func TestTheHealthListenerAnswersHealthAndMetricsAlone(t *testing.T) {
 		"/": 404, api.SourcesPath: 404, "/debug/pprof/": 404,
 	} {
 		w := httptest.NewRecorder()
-		s.HealthHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		s.HealthHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != status {
 			t.Errorf("%s: status %d, want %d", path, w.Code, status)
 		}

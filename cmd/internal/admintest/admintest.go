@@ -3,6 +3,7 @@ package admintest
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
@@ -84,7 +85,7 @@ func (b *Bridge) Serve(t testing.TB, target string) *httptest.ResponseRecorder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest("GET", target, nil)
+	r := httptest.NewRequest(http.MethodGet, target, nil)
 	r.Host = "127.0.0.1:16011"
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)

@@ -15,14 +15,20 @@ type Info struct {
 	Platform string `json:"platform"`           // operating system and architecture
 }
 
+// version is set by the linker, for builds outside a checkout: -X meshbridge/cmd/internal/build.version=v1.2.3.
+var version string
+
 // Read reads the running binary's Info.
 func Read() Info {
 	info := Info{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if version != "" {
+		info.Version = version
+	}
 	bi, ok := debug.ReadBuildInfo()
 	if !ok {
 		return info
 	}
-	if v := bi.Main.Version; v != "" && v != "(devel)" {
+	if v := bi.Main.Version; version == "" && v != "" && v != "(devel)" {
 		info.Version = v
 	}
 	dirty := ""

@@ -88,7 +88,7 @@ func TestAnErrorTellsWhatToDo(t *testing.T) {
 
 func TestACAOfTheUsersOwnIsTrusted(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, `{"items":[],"total":0}`)
+		fmt.Fprint(w, `{"items":[],"total":0}`)
 	}))
 	defer s.Close()
 	roots := x509.NewCertPool()
@@ -150,7 +150,7 @@ func TestEventsEndWithTheContextOrTheBridge(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the context ended: %v", err)
 	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, ": idle\n\n") }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, ": idle\n\n") }))
 	defer s.Close()
 	err = newClient(t, s.URL, "", nil).Events(t.Context(), nil, func(api.Event) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "the bridge closed the stream") {

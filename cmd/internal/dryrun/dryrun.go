@@ -49,13 +49,15 @@ func collect(ctx context.Context, all map[string]sources.Source) (map[string][]*
 	for name, src := range all {
 		g.Go(func() error {
 			err := src.Run(running, mirror.Sink(name))
-			if running.Err() != nil {
-				return nil // it was told to end
+			switch {
+			case running.Err() != nil: // it was told to end
+				err = nil
+			case err == nil:
+				err = fmt.Errorf("source %s: %w", name, errEnded)
+			default:
+				err = fmt.Errorf("source %s: %w", name, err)
 			}
-			if err == nil {
-				err = errEnded
-			}
-			return fmt.Errorf("source %s: %w", name, err)
+			return err
 		})
 	}
 	g.Go(func() error {

@@ -61,10 +61,10 @@ func Run(ctx context.Context, opts Options, out Output) error {
 	pause := firstPause
 	for {
 		answered, err := w.connect(ctx)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return nil
-		case opts.Once || errors.Is(err, errOutput):
+		if ctx.Err() != nil {
+			err = nil
+		}
+		if err == nil || opts.Once || errors.Is(err, errOutput) {
 			return err
 		}
 		if answered {
@@ -126,7 +126,7 @@ func (w *watcher) connect(ctx context.Context) (answered bool, err error) {
 	defer func() {
 		cancel()
 		if last == nil {
-			<-failed
+			last = <-failed
 		}
 	}()
 	return w.follow(s, answers, failed, &last)
