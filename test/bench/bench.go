@@ -17,6 +17,7 @@ type bench struct {
 	quick    bool
 	profiles string // folder, or ""
 	start    time.Time
+	busy     string // load average at the start
 	report   report
 
 	cleanups []func() // of the row that is being measured, run last first

@@ -37,7 +37,7 @@ func main() {
 		}
 		return func() {}, build(ctx)
 	})
-	b := &bench{ctx: ctx, quick: *quick, profiles: *profiles, start: time.Now()}
+	b := &bench{ctx: ctx, quick: *quick, profiles: *profiles, start: time.Now(), busy: loadAverage()}
 	err = b.measure(chosen)
 	text := b.report.markdown(describe(b))
 	fmt.Print(text)

@@ -36,7 +36,7 @@ func (m *mesh) istiod(bridge string, shards int) (*harness.Istiod, int, error) {
 	}
 	s := stand{b: m.b}
 	harness.SetHosts(s, hosts)
-	m.b.progress("starting an istiod with %d shards", shards)
+	m.b.progress("starting an istiod with %s", parts(shards))
 	istiod := harness.StartIstiod(s, harness.IstiodConfig{Tool: harness.IstiodNewest, Kube: m.kube, Sources: list})
 	pid, err := processWith(istiod.GRPC)
 	return istiod, pid, err

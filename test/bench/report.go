@@ -35,7 +35,7 @@ func verdict(meets bool) string {
 func (r *report) line(l line)   { r.lines = append(r.lines, l) }
 func (r *report) table(t table) { r.tables = append(r.tables, t) }
 
-// machine describes where and when it was measured.
+// describe says where and when it was measured.
 func describe(b *bench) string {
 	model := "unknown processor"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -58,8 +58,11 @@ func describe(b *bench) string {
 		gogc = "100 (the default, as shipped)"
 	}
 	mode := ""
+	if b.busy != "" {
+		mode = fmt.Sprintf(" The load average was %s at the start.", b.busy)
+	}
 	if b.quick {
-		mode = " This was a quick run: shorter, and with smaller worlds."
+		mode += " This was a quick run: shorter, and with smaller worlds."
 	}
 	return fmt.Sprintf("Measured on %s in %.0f min. %d cores of %s, %s, %s/%s, %s, GOGC=%s.%s",
 		b.start.UTC().Format(time.DateOnly), time.Since(b.start).Minutes(), runtime.NumCPU(), model, memory, runtime.GOOS, runtime.GOARCH, runtime.Version(), gogc, mode)
@@ -75,6 +78,16 @@ A world of *services × endpoints* has ServiceEntries with inline endpoints. A c
 The limit is a plain gRPC server that streams the same bytes to as many streams over the same loopback and does nothing else. LinearCache is
 go-control-plane's, v0.14.0, given the same resources **already converted**; for state of the world one cache for each shard.
 `
+
+// loadAverage is how many processes have wanted to run in the last minute, "" if that cannot be read.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}
 
 // markdown is the whole report.
 func (r *report) markdown(machine string) string {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"meshbridge/test/harness"
 )
 
 // ackRow measures how long a stock istiod takes to acknowledge a change, by the number of shards.
@@ -16,7 +18,7 @@ func ackRow(b *bench) error {
 	t := table{
 		title: "Change to the ACK of a stock istiod",
 		text: "At " + describeWorld(world) + ", from the source's report to istiod's ACK, which it sends once it has applied the change; one change at a time, after a pause. " +
-			"istiod is " + "master of 2026-08-27, without proxies.",
+			"istiod is Istio's master of " + harness.IstiodNewest.Version + ", without proxies.",
 		head: []string{"shards", "changes", "median", "p99", "istiod CPU for each change", "istiod resident"},
 	}
 	next := 1
@@ -47,11 +49,11 @@ func ackRow(b *bench) error {
 		}
 		istiod.Stop()
 		median, p99 := quantile(delays, 0.5), quantile(delays, 0.99)
-		b.progress("%d shards: %s median, %s p99", shards, ms(median), ms(p99))
+		b.progress("%s: %s median, %s p99", parts(shards), ms(median), ms(p99))
 		t.rows = append(t.rows, []string{
 			fmt.Sprint(shards), fmt.Sprint(count), ms(median), ms(p99), ms((after.CPU - before.CPU) / time.Duration(count)), mib(after.RSS),
 		})
-		l := line{what: fmt.Sprintf("change → ACK of istiod, %d shards, %s: median", shards, describeWorld(world)), measured: ms(median), target: "–", verdict: "–", limit: "–", peer: "–"}
+		l := line{what: fmt.Sprintf("change → ACK of istiod, %s, %s: median", parts(shards), describeWorld(world)), measured: ms(median), target: "–", verdict: "–", limit: "–", peer: "–"}
 		if shards == 64 {
 			l.target, l.verdict = "≤ 15 ms", verdict(median <= 15*time.Millisecond)
 		}

@@ -24,8 +24,8 @@ func bytesRow(b *bench) error {
 			return err
 		}
 		part := float64(o.payload) / float64(o.first.Bytes)
-		t.rows = append(t.rows, []string{c.speaks, fmt.Sprint(c.shards), size(o.wire), size(o.payload), fmt.Sprintf("%.2g %%", 100*part)})
-		l := line{what: fmt.Sprintf("bytes for one change, %s, %d shards, %s", c.speaks, c.shards, describeWorld(world)), measured: size(o.wire), limit: size(o.payload), peer: "–"}
+		t.rows = append(t.rows, []string{c.speaks, fmt.Sprint(c.shards), size(o.wire), size(o.payload), fmt.Sprintf("%.3g %%", 100*part)})
+		l := line{what: fmt.Sprintf("bytes for one change, %s, %s, %s", c.speaks, parts(c.shards), describeWorld(world)), measured: size(o.wire), limit: size(o.payload), peer: "–"}
 		switch {
 		case c.speaks == delta:
 			l.target, l.verdict = "the one resource", verdict(part < 2.0/float64(world.Services))

@@ -33,7 +33,7 @@ func changeRow(b *bench) error {
 		if err != nil {
 			return err
 		}
-		what := fmt.Sprintf("CPU for one change, %s, %d shards, 4 clients, %s", c.speaks, c.shards, describeWorld(world))
+		what := fmt.Sprintf("CPU for one change, %s, %s, 4 clients, %s", c.speaks, parts(c.shards), describeWorld(world))
 		b.report.line(line{
 			what: what, measured: ms(bridge.cpu), target: "≤ 1 ms", verdict: verdict(bridge.cpu <= time.Millisecond),
 			limit: fmt.Sprintf("%s (bridge %s)", ms(limit), times(bridge.cpu, limit)), peer: ms(linear.cpu),

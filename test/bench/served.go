@@ -103,8 +103,8 @@ func (b *bench) load(l load, server *child, connect Connect) (outcome, error) {
 	for _, g := range received.Got {
 		o.delays = append(o.delays, time.Duration(g.At-paced.At[g.Change-1]))
 	}
-	b.progress("%s %s ×%d, %d shards, %s: %s of CPU for each change, %s median, %d lost, %s behind, %.2f messages for each",
-		server.role, l.speaks, l.clients, max(l.shards, 1), describeWorld(l.world), ms(o.cpu), ms(quantile(o.delays, 0.5)), o.lost, ms(o.late), o.merged)
+	b.progress("%s %s ×%d, %s, %s: %s of CPU for each change, %s median, %d lost, %s behind, %.2f messages for each",
+		server.role, l.speaks, l.clients, parts(l.shards), describeWorld(l.world), ms(o.cpu), ms(quantile(o.delays, 0.5)), o.lost, ms(o.late), o.merged)
 	return o, nil
 }
 
@@ -138,8 +138,16 @@ func (b *bench) loadPlain(l load, message []byte) (time.Duration, error) {
 		return 0, err
 	}
 	cpu := paced.CPU / time.Duration(l.count)
-	b.progress("plain ×%d, %d shards, %s: %s of CPU for each message", l.clients, max(l.shards, 1), size(len(message)), ms(cpu))
+	b.progress("plain ×%d, %s, %s: %s of CPU for each message", l.clients, parts(l.shards), size(len(message)), ms(cpu))
 	return cpu, nil
+}
+
+// parts says how many shards there are.
+func parts(shards int) string {
+	if shards <= 1 {
+		return "1 shard"
+	}
+	return fmt.Sprintf("%d shards", shards)
 }
 
 func describeWorld(w World) string {
