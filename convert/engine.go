@@ -51,7 +51,7 @@ func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup fun
 		count:  map[classCount]int{},
 		dirty:  map[string]time.Time{},
 	}
-	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch}
+	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch, queued: map[string]bool{}}
 	return e
 }
 
@@ -62,14 +62,21 @@ func (e *engine) touch(host string) {
 	}
 }
 
+// keepRead is the most changes of a step whose services are kept in memory until it ends.
+const keepRead = 64
+
 // step takes changes in and returns what they change in the store. Until the gate opens it only takes in.
 func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.Change {
 	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
-	batch := make(map[sources.Ref]*sources.Service, len(changes))
-	for _, c := range changes {
+	batch := map[sources.Ref]*sources.Service{}
+	for i := range changes {
+		c := &changes[i]
 		e.event = c.At
 		e.report(c.Ref, c.Service, now, false)
-		batch[c.Ref] = c.Service
+		if len(changes) <= keepRead {
+			batch[c.Ref] = c.Service
+		}
+		c.Service = nil // the rest of the work must not hold what can be read again
 	}
 	e.event = now
 	e.hosts.settle()
@@ -81,7 +88,10 @@ func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.
 		e.open = true
 	}
 	for _, host := range e.dues.until(now) {
-		e.touch(host)
+		if s := e.hosts.all[host]; s != nil {
+			s.due = time.Time{}
+			e.touch(host)
+		}
 	}
 	for len(e.dirty) > 0 {
 		for _, host := range e.order() {
@@ -213,10 +223,10 @@ func (e *engine) convert(host string, batch map[sources.Ref]*sources.Service, no
 			d.until(p.claim.since.Add(e.rules.config.RetainEmpty))
 		}
 	}
-	if !d.due.IsZero() && !d.due.Equal(s.due) {
+	if !d.due.IsZero() && (s.due.IsZero() || d.due.Before(s.due)) {
 		e.dues.add(d.due, host)
+		s.due = d.due
 	}
-	s.due = d.due
 	e.record(s, e.vips.moved[host])
 }
 
@@ -274,7 +284,7 @@ func (e *engine) drop(s *hostState) {
 	e.vips.release(s.name, s.addrs)
 	e.lookups(s, nil)
 	e.tally(&s.rejected, nil)
-	s.memory, s.addrs, s.due = memory{}, nil, time.Time{}
+	s.memory, s.addrs = memory{}, nil
 	s.endpoints, s.ports, s.subsets, s.sources = 0, nil, nil, nil
 	e.record(s, false)
 	if len(s.wants) == 0 {

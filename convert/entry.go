@@ -67,7 +67,10 @@ func (d *draft) has(port string) bool {
 func (d *draft) hold(before memory) {
 	for _, name := range slices.Sorted(maps.Keys(d.merged.ports)) {
 		if slices.ContainsFunc(d.merged.endpoints, func(e *endpoint) bool { _, has := e.offers(name); return has }) {
-			d.memory.Ports = append(d.memory.Ports, heldPort{port: d.merged.ports[name]})
+			p := d.merged.ports[name]
+			// Copies, as a part of a report would keep all of it in memory.
+			p.Name, p.Registry = strings.Clone(p.Name), strings.Clone(p.Registry)
+			d.memory.Ports = append(d.memory.Ports, heldPort{port: p})
 		}
 	}
 	offered := len(d.memory.Ports)
@@ -195,13 +198,10 @@ func (d *draft) resource(kind store.Kind, name string, changed time.Time, faults
 	meta := store.Meta{
 		Key:     store.Key{Kind: kind, Name: d.memory.Namespace + "/" + name},
 		Host:    d.host,
-		Labels:  map[string]string{ManagedByLabel: ManagedBy},
+		Labels:  d.top().meta,
 		Created: Created(),
 		Sources: d.sources(),
 		Changed: changed,
-	}
-	if rev := d.top().revision; rev != "" {
-		meta.Labels[store.RevisionLabel] = rev
 	}
 	r, err := encode(meta)
 	if err != nil {

@@ -44,7 +44,7 @@ type hostState struct {
 	namespace string
 	rejected  rejections
 	lookups   []string  // host names whose addresses it needs
-	due       time.Time // when time alone changes it; zero: never
+	due       time.Time // the soonest that it is among the dues; zero: it is not
 }
 
 // memory is what a host remembers of its past; it deviates from a pure function only while something is retained or capped.
@@ -92,7 +92,8 @@ type hosts struct {
 	all     map[string]*hostState
 	recall  func(*hostState) // fills a new host's memory
 	touched func(string)     // told every host whose claims changed
-	queue   []string
+	queue   []string         // hosts to be settled
+	queued  map[string]bool  // the same, to have each once
 }
 
 func (h *hosts) at(host string) *hostState {
@@ -115,8 +116,16 @@ func (h *hosts) send(c *claim, host string) {
 	c.path = append(c.path, host)
 	s := h.at(host)
 	s.wants = append(s.wants, c)
-	h.queue = append(h.queue, host)
+	h.unsettle(host)
+}
+
+// unsettle notes that the claims of a host changed.
+func (h *hosts) unsettle(host string) {
 	h.touched(host)
+	if !h.queued[host] {
+		h.queued[host] = true
+		h.queue = append(h.queue, host)
+	}
 }
 
 // remove forgets a claim.
@@ -129,8 +138,7 @@ func (h *hosts) recallTo(c *claim, depth int) {
 	for _, host := range c.path[depth:] {
 		s := h.all[host]
 		s.wants = slices.DeleteFunc(s.wants, func(o *claim) bool { return o == c })
-		h.queue = append(h.queue, host)
-		h.touched(host)
+		h.unsettle(host)
 	}
 	c.path = c.path[:depth]
 }
@@ -141,6 +149,7 @@ func (h *hosts) settle() {
 	for len(h.queue) > 0 {
 		host := h.queue[0]
 		h.queue = h.queue[1:]
+		delete(h.queued, host)
 		s := h.all[host]
 		if s == nil {
 			continue

@@ -116,7 +116,7 @@ func lookupName(i *sources.Instance) (string, bool) {
 	if addr, err := addressOf(i.Address); err != nil || addr.IsValid() {
 		return "", false
 	}
-	return strings.ToLower(strings.TrimSuffix(i.Address, ".")), true
+	return strings.Clone(strings.ToLower(strings.TrimSuffix(i.Address, "."))), true
 }
 
 func addressFault(addr netip.Addr) error {

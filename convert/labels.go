@@ -12,6 +12,7 @@ import (
 // labelRules says which metadata of an instance becomes labels of its endpoints.
 type labelRules struct {
 	named    map[string]bool   // taken by name, volatile or not
+	keys     []string          // these names, sorted
 	globs    globs             // taken unless volatile
 	exclude  globs             // left out all the same
 	volatile globs             // changed by the registry with every registration
@@ -42,13 +43,18 @@ func newLabelRules(l Labels, subsetKeys []string, volatile globs) labelRules {
 			r.globs = append(r.globs, g)
 		}
 	}
+	r.keys = slices.Sorted(maps.Keys(r.named))
 	return r
 }
 
 // take chooses, renames and sanitises labels. What is dropped is told to reject.
 func (r *labelRules) take(metadata map[string]string, reject func(class, reason string)) map[string]string {
-	taken := make(map[string]string, len(r.named)+len(r.set))
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+	taken := make(map[string]string, len(r.set)+len(r.keys))
+	keys := r.keys
+	if len(r.globs) > 0 {
+		keys = slices.Sorted(maps.Keys(metadata))
+	}
+	for _, key := range keys {
 		if _, renamed := r.rename[key]; renamed || metadata[key] == "" || !r.takes(key) {
 			continue
 		}
@@ -140,11 +146,11 @@ func plain(reasons []string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// clip shortens a text of a registry for a reason.
+// clip copies a text of a registry for a reason, and shortens it. The copy keeps the rest of the report from staying in memory.
 func clip(s string) string {
 	const most = 80
 	if len(s) <= most {
-		return s
+		return strings.Clone(s)
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -66,8 +66,10 @@ func (r *Rules) merge(host string, parts []part, lookup func(string) []netip.Add
 				continue
 			}
 			m.instance(r, p, in, metadata, ports, lookup, reject(clip(in.ID)))
-			if ns := r.namespaceOf(p, metadata); p.set.namespace.perInstance && ns != "" && !slices.Contains(namespaces, ns) {
-				namespaces = append(namespaces, ns)
+			if p.set.namespace.perInstance {
+				if ns := r.namespaceOf(p, metadata); ns != "" && !slices.Contains(namespaces, ns) {
+					namespaces = append(namespaces, ns)
+				}
 			}
 		}
 		if !p.set.namespace.perInstance {
@@ -109,7 +111,7 @@ func (m *merged) instance(r *Rules, p part, in *sources.Instance, metadata map[s
 	}
 	addrs := []netip.Addr{addr}
 	if !addr.IsValid() {
-		hostname := strings.ToLower(strings.TrimSuffix(in.Address, "."))
+		hostname := strings.Clone(strings.ToLower(strings.TrimSuffix(in.Address, ".")))
 		m.lookups = append(m.lookups, hostname)
 		if addrs = lookup(hostname); len(addrs) == 0 {
 			reject(ClassAddress, fmt.Sprintf("host name %s is not resolved", hostname))

@@ -27,6 +27,16 @@ sources:
 - {name: d, declared: true, instances: {selector: "zone!=z1"}}
 `
 
+// otherRules take the place of propertyRules for a while.
+const otherRules = `
+mesh: {vips: [10.0.0.0/8]}
+retainEmpty: 0s
+subsets: {labels: [zone], retain: 0s, discover: all}
+sources:
+- {name: a, services: {exclude: ["s2*"]}, ports: {http: 8000}}
+- {name: c, priority: 9, overrides: [{service: "*", aliases: [alias.example.com]}]}
+`
+
 // randomService makes a service of a small vocabulary, so that names, hosts and addresses meet.
 func randomService(r *rand.Rand, source string) *sources.Service {
 	names := []string{"s1", "S1", "s_1", "s-1", "s2", "s.2", "s2-x", "S_1"}
@@ -95,12 +105,15 @@ func TestAnyOrderOfArrivalBeforeTheGateGivesTheSameBytes(t *testing.T) {
 }
 
 func TestChangesOneByOneEndWhereAFreshStartDoes(t *testing.T) {
-	rules := compile(t, propertyRules)
+	rules, other := compile(t, propertyRules), compile(t, otherRules)
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		w := newWorld(t, rules)
 		for range 40 {
 			w.now = w.now.Add(time.Second)
+			if r.IntN(10) == 0 {
+				w.engine.adopt([]*Rules{rules, other}[r.IntN(2)], w.now)
+			}
 			source := []string{"a", "b", "c", "d"}[r.IntN(4)]
 			refs := slices.SortedFunc(maps.Keys(w.reports), compareRefs)
 			if len(refs) > 0 && r.IntN(4) == 0 {
@@ -113,6 +126,7 @@ func TestChangesOneByOneEndWhereAFreshStartDoes(t *testing.T) {
 				w.step()
 			}
 		}
+		w.engine.adopt(rules, w.now)
 		w.step()
 		services := map[string][]*sources.Service{}
 		for ref, s := range w.reports {

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"meshbridge/sources"
@@ -57,7 +58,7 @@ type wish struct {
 // names are the hosts that a service wants, without repetition.
 func (e *engine) names(set *settings, svc *sources.Service, rejected *rejections) []wish {
 	for _, f := range svc.Skipped {
-		rejected.add(Rejection{Source: set.source.name, Service: svc.Name, Instance: clip(f.Where), Class: ClassRead, Reason: f.Reason})
+		rejected.add(Rejection{Source: set.source.name, Service: strings.Clone(svc.Name), Instance: clip(f.Where), Class: ClassRead, Reason: f.Reason})
 	}
 	domain := e.rules.config.Mesh.Domain
 	seen := map[name]bool{}
@@ -65,7 +66,7 @@ func (e *engine) names(set *settings, svc *sources.Service, rejected *rejections
 	want := func(instance string, metadata map[string]string) {
 		n, err := set.nameOf(svc, domain, metadata)
 		if err != nil {
-			rejected.add(Rejection{Source: set.source.name, Service: svc.Name, Instance: clip(instance), Class: ClassHost, Reason: err.Error()})
+			rejected.add(Rejection{Source: set.source.name, Service: strings.Clone(svc.Name), Instance: clip(instance), Class: ClassHost, Reason: err.Error()})
 		} else if !seen[n] {
 			seen[n] = true
 			wanted = append(wanted, wish{name: n})
@@ -120,5 +121,4 @@ func (e *engine) claim(state *refState, wanted []wish, retain bool, now time.Tim
 			e.hosts.add(c)
 		}
 	}
-	e.hosts.settle()
 }

@@ -11,6 +11,7 @@ import (
 	networkingpb "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
 
@@ -68,7 +69,7 @@ type settings struct {
 	labels         labelRules
 	network        string
 	serviceAccount string
-	revision       string
+	meta           map[string]string // labels of what is generated; shared, never changed
 	priority       int
 	aliases        []name
 	exportTo       []string
@@ -218,9 +219,12 @@ func (r *Rules) settings(src *source, m Override) *settings {
 		labels:         newLabelRules(m.Labels, r.config.Subsets.Labels, src.volatile),
 		network:        m.Network,
 		serviceAccount: m.ServiceAccount,
-		revision:       m.Revision,
+		meta:           map[string]string{ManagedByLabel: ManagedBy},
 		exportTo:       m.ExportTo,
 		discover:       m.Subsets,
+	}
+	if m.Revision != "" {
+		s.meta[store.RevisionLabel] = m.Revision
 	}
 	if m.Instances.Selector != "" {
 		s.selector, _ = labels.Parse(m.Instances.Selector)

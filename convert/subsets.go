@@ -34,7 +34,7 @@ func (d *draft) holdLabel(label, discover string, before []heldSubset) []heldSub
 	}
 	var held []heldSubset
 	for v := range values {
-		held = append(held, heldSubset{Label: label, Value: v})
+		held = append(held, heldSubset{Label: label, Value: strings.Clone(v)})
 	}
 	for _, s := range before {
 		if s.Label != label || values[s.Value] {
