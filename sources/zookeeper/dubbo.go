@@ -78,9 +78,9 @@ func weightOf(params map[string]string) uint32 {
 // enabledIn reads whether traffic may come: a rule's disabled decides where it is set, else the provider's enabled.
 func enabledIn(params map[string]string) bool {
 	if params["disabled"] != "" {
-		return !flag(params, "disabled", false)
+		return !boolParam(params, "disabled", false)
 	}
-	return flag(params, "enabled", true)
+	return boolParam(params, "enabled", true)
 }
 
 // iface is what has been read of one interface: its services, one for each group and version.

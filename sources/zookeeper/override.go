@@ -36,7 +36,7 @@ func parseRules(nodes []string) (rules []rule, bad map[string]error) {
 		case u.scheme == "empty":
 			return nil, nil
 		case u.scheme == "override" || u.scheme == "absent":
-			if flag(u.params, "enabled", true) {
+			if boolParam(u.params, "enabled", true) {
 				rules = append(rules, rule{url: u, absent: u.scheme == "absent", node: node})
 			}
 			continue

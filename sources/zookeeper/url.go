@@ -93,8 +93,8 @@ func (u *dubboURL) param(key, fallback string) string {
 	return fallback
 }
 
-// flag is a boolean parameter: true or false in any case, and false for everything else, as Java reads it.
-func flag(params map[string]string, key string, fallback bool) bool {
+// boolParam is a boolean parameter: true or false in any case, and false for everything else, as Java reads it.
+func boolParam(params map[string]string, key string, fallback bool) bool {
 	v := params[key]
 	if v == "" {
 		return fallback
