@@ -74,6 +74,38 @@ func TestEveryRouteAndParameterIsDocumentedAndNoOther(t *testing.T) {
 	}
 }
 
+func TestEveryReferenceLeadsSomewhereAndEverySchemaIsUsed(t *testing.T) {
+	doc := document(t)
+	used := map[string]bool{}
+	var walk func(node any)
+	walk = func(node any) {
+		switch v := node.(type) {
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok && !used[ref] {
+				used[ref] = true
+				if deref(doc, v) == nil {
+					t.Errorf("%s leads nowhere", ref)
+				}
+			}
+			for _, item := range v {
+				walk(item)
+			}
+		}
+	}
+	walk(doc)
+	for _, kind := range []string{"schemas", "parameters", "responses"} {
+		for name := range at(doc, doc, "components", kind).(map[string]any) {
+			if ref := "#/components/" + kind + "/" + name; !used[ref] {
+				t.Errorf("%s is not used", ref)
+			}
+		}
+	}
+}
+
 func TestAnswersAreAsDocumented(t *testing.T) {
 	b := full(t)
 	doc := document(t)

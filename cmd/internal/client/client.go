@@ -104,6 +104,9 @@ func (c *Client) Ready(ctx context.Context) (ready bool, missing []string, err e
 // list reads all pages of a list.
 func list[T any](ctx context.Context, c *Client, path string, q url.Values) ([]T, error) {
 	query := url.Values{"limit": {"5000"}}
+	if q.Get("object") == "true" {
+		query.Set("limit", "500") // objects are large, and a page must be written within the server's time
+	}
 	for k, v := range q {
 		query[k] = v
 	}

@@ -58,12 +58,13 @@ func Run(ctx context.Context, o Options) error {
 		})
 	case "services":
 		return run(ctx, o, listing[api.Service]{
-			list: (*client.Client).Services,
-			name: func(s api.Service) []string { return []string{s.Host} },
-			key:  func(s api.Service) string { return s.Host + "\x00" + s.Namespace },
-			rows: func(list []api.Service) [][]string { return rowsOf(serviceColumns(now), o.wide(), list) },
-			head: head(serviceColumns(now), o.wide()),
-			of:   serviceOf,
+			list:   (*client.Client).Services,
+			name:   func(s api.Service) []string { return []string{s.Host} },
+			key:    func(s api.Service) string { return s.Host + "\x00" + s.Namespace },
+			rows:   func(list []api.Service) [][]string { return rowsOf(serviceColumns(now), o.wide(), list) },
+			head:   head(serviceColumns(now), o.wide()),
+			of:     serviceOf,
+			detail: func(ctx context.Context, c *client.Client, s api.Service) (any, error) { return c.Service(ctx, s.Host) },
 		})
 	case "resources":
 		return run(ctx, o, listing[api.Resource]{
@@ -109,7 +110,9 @@ type listing[T any] struct {
 	rows func([]T) [][]string
 	head []string
 	// of turns an event into the item it is about, and reports false if the item has gone; nil where a bridge sends no events.
-	of     func(context.Context, *client.Client, api.Event) (T, bool, error)
+	of func(context.Context, *client.Client, api.Event) (T, bool, error)
+	// detail asks for all that is known of the one item that was named, for YAML and JSON; nil: the item is all.
+	detail func(context.Context, *client.Client, T) (any, error)
 	stable func(T) T               // an item without what changes all the time; nil: nothing does
 	object func(T) json.RawMessage // what YAML and JSON show instead of the item; nil: the item
 }
@@ -128,6 +131,9 @@ func run[T any](ctx context.Context, o Options, l listing[T]) error {
 	}
 	if l.object != nil && !o.table() {
 		o.Query.Set("object", "true")
+	}
+	if l.object != nil && o.Name != "" {
+		o.Query.Set("name", o.Name) // so that the bridge need not tell all
 	}
 	if o.Watch {
 		return follow(ctx, o, l)
@@ -148,7 +154,7 @@ func run[T any](ctx context.Context, o Options, l listing[T]) error {
 		return fmt.Errorf("%s %q: %w; meshbridge get %s lists what there is", o.Thing, o.Name, ErrNotFound, o.Thing)
 	}
 	if !o.table() {
-		return l.encode(o, items)
+		return l.encode(ctx, o, items)
 	}
 	rows := l.rows(items)
 	if len(rows) == 0 {
@@ -180,7 +186,7 @@ func (l listing[T]) named(item T, name string) bool {
 }
 
 // encode prints items as YAML or JSON: the objects themselves where there are any, so that kubectl can apply them.
-func (l listing[T]) encode(o Options, items []T) error {
+func (l listing[T]) encode(ctx context.Context, o Options, items []T) error {
 	var value any = items
 	if l.object != nil {
 		objects := make([]json.RawMessage, 0, len(items))
@@ -193,6 +199,12 @@ func (l listing[T]) encode(o Options, items []T) error {
 		value = map[string]any{"apiVersion": "v1", "kind": "List", "items": objects}
 	} else if o.Name != "" && len(items) == 1 {
 		value = items[0]
+		if l.detail != nil && len(o.Clients) == 1 {
+			var err error
+			if value, err = l.detail(ctx, o.Clients[0], items[0]); err != nil {
+				return err
+			}
+		}
 	}
 	if o.Format == "yaml" {
 		return write(o.Out)(yaml.Marshal(value))
