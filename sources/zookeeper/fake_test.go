@@ -31,6 +31,7 @@ type tree struct {
 	answered func(call, path string) // called after an answer was made and before it is returned
 	calls    map[string]int          // by call and path
 	zxid     int64
+	again    int // watches armed that were armed already
 	sink     func(zk.Event)
 }
 
@@ -122,6 +123,9 @@ func (t *tree) read(call, node string, watch bool, kind watchKind) (*znode, []st
 	if watch && (err == nil || call == "ExistsW" && errors.Is(err, zk.ErrNoNode)) {
 		if t.armed[node] == nil {
 			t.armed[node] = map[watchKind]bool{}
+		}
+		if t.armed[node][kind] {
+			t.again++
 		}
 		t.armed[node][kind] = true
 	}
