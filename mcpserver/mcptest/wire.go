@@ -111,7 +111,12 @@ func (w *sotw) answer(resp Response, refusal string) error {
 	})
 }
 
-func (w *sotw) reason() error { _, err := w.stream.Recv(); return err }
+func (w *sotw) reason() (err error) {
+	for err == nil {
+		_, err = w.stream.Recv()
+	}
+	return err
+}
 
 type delta struct {
 	stream discoverypb.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
@@ -157,7 +162,12 @@ func (w *delta) answer(resp Response, refusal string) error {
 	return w.stream.Send(&discoverypb.DeltaDiscoveryRequest{TypeUrl: resp.TypeURL, ResponseNonce: resp.Nonce, ErrorDetail: refusalOf(refusal)})
 }
 
-func (w *delta) reason() error { _, err := w.stream.Recv(); return err }
+func (w *delta) reason() (err error) {
+	for err == nil {
+		_, err = w.stream.Recv()
+	}
+	return err
+}
 
 // add decodes one resource.
 func (r *Response) add(a *anypb.Any) error {
