@@ -31,8 +31,9 @@ type engine struct {
 	dirty map[string]time.Time       // hosts to convert, and when the first report was seen that made them so
 	dues  dues
 	open  bool
-	built int       // resources since metrics last asked
-	event time.Time // of what is being worked on
+	built int                              // resources since metrics last asked
+	event time.Time                        // of what is being worked on
+	batch map[sources.Ref]*sources.Service // read already in this step
 
 	puts    map[store.Key]*store.Resource // of the step that is being made
 	removes map[store.Key]string
@@ -50,6 +51,7 @@ func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup fun
 		users:  map[string]map[string]bool{},
 		count:  map[classCount]int{},
 		dirty:  map[string]time.Time{},
+		batch:  map[sources.Ref]*sources.Service{},
 	}
 	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch, queued: map[string]bool{}}
 	return e
@@ -65,24 +67,39 @@ func (e *engine) touch(host string) {
 // keepRead is the most changes of a step whose services are kept in memory until it ends.
 const keepRead = 64
 
-// step takes changes in and returns what they change in the store. Until the gate opens it only takes in.
+// step takes changes in and returns what they change in the store; nothing until the gate opens.
 func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.Change {
-	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
-	batch := map[sources.Ref]*sources.Service{}
+	e.takeIn(changes, now)
+	return e.build(open, now)
+}
+
+// takeIn notes what changed. A change without a service means that the service is gone, or is to be read.
+func (e *engine) takeIn(changes []sources.Change, now time.Time) {
+	clear(e.batch)
 	for i := range changes {
 		c := &changes[i]
 		e.event = c.At
-		e.report(c.Ref, c.Service, now, false)
-		if len(changes) <= keepRead {
-			batch[c.Ref] = c.Service
-		}
+		svc := c.Service
 		c.Service = nil // the rest of the work must not hold what can be read again
+		if svc == nil {
+			svc = e.read(c.Ref)
+		}
+		e.report(c.Ref, svc, now, false)
+		if len(changes) <= keepRead {
+			e.batch[c.Ref] = svc
+		}
 	}
 	e.event = now
 	e.hosts.settle()
+}
+
+// build converts the hosts that changed, once the gate is open.
+func (e *engine) build(open bool, now time.Time) store.Change {
+	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
 	if !e.open && !open {
 		return store.Change{}
 	}
+	e.event = now
 	if !e.open {
 		e.restore(now)
 		e.open = true
@@ -97,7 +114,7 @@ func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.
 		for _, host := range e.order() {
 			e.event = e.dirty[host]
 			delete(e.dirty, host)
-			e.convert(host, batch, now)
+			e.convert(host, now)
 		}
 		e.event = now
 		e.hosts.settle()
@@ -106,6 +123,7 @@ func (e *engine) step(changes []sources.Change, open bool, now time.Time) store.
 		}
 		e.vips.freed = nil
 	}
+	clear(e.batch)
 	return e.change()
 }
 
@@ -137,7 +155,7 @@ func (e *engine) order() []string {
 	rank := make(map[string]int, len(e.dirty))
 	for host := range e.dirty {
 		switch s := e.hosts.all[host]; {
-		case s != nil && e.pin(e.parts(s, nil)).IsValid():
+		case s != nil && e.pin(e.parts(s, false)).IsValid():
 			rank[host] = 0
 		case len(e.vips.saved[host]) > 0:
 			rank[host] = 1
@@ -153,8 +171,8 @@ func (e *engine) order() []string {
 	})
 }
 
-// parts are the claims that have a host with their settings, and, if batch is not nil, their services.
-func (e *engine) parts(s *hostState, batch map[sources.Ref]*sources.Service) []part {
+// parts are the claims that have a host with their settings, and, if read is set, their services.
+func (e *engine) parts(s *hostState, read bool) []part {
 	var parts []part
 	for _, c := range s.claims() {
 		set := e.rules.of(c.ref.ref)
@@ -162,9 +180,9 @@ func (e *engine) parts(s *hostState, batch map[sources.Ref]*sources.Service) []p
 			continue
 		}
 		p := part{ref: c.ref.ref, set: set, claim: c}
-		if batch != nil {
+		if read {
 			var ok bool
-			if p.svc, ok = batch[p.ref]; !ok {
+			if p.svc, ok = e.batch[p.ref]; !ok {
 				p.svc = e.read(p.ref)
 			}
 		}
@@ -185,13 +203,13 @@ func (e *engine) pin(parts []part) netip.Addr {
 }
 
 // convert makes the resources of one host anew.
-func (e *engine) convert(host string, batch map[sources.Ref]*sources.Service, now time.Time) {
+func (e *engine) convert(host string, now time.Time) {
 	s := e.hosts.all[host]
 	if s == nil {
 		return
 	}
 	e.expire(s, now)
-	parts := e.parts(s, batch)
+	parts := e.parts(s, true)
 	if len(parts) == 0 {
 		e.drop(s)
 		return
@@ -276,114 +294,4 @@ func joinAddrs(addrs []netip.Addr) string {
 		texts[i] = a.String()
 	}
 	return strings.Join(texts, " and ")
-}
-
-// drop serves nothing of a host any more, and forgets it once nobody wants it.
-func (e *engine) drop(s *hostState) {
-	e.serve(s, nil)
-	e.vips.release(s.name, s.addrs)
-	e.lookups(s, nil)
-	e.tally(&s.rejected, nil)
-	s.memory, s.addrs = memory{}, nil
-	s.endpoints, s.ports, s.subsets, s.sources = 0, nil, nil, nil
-	e.record(s, false)
-	if len(s.wants) == 0 {
-		delete(e.hosts.all, s.name)
-	}
-}
-
-// serve puts the host's resources and removes those that it no longer has.
-func (e *engine) serve(s *hostState, resources []*store.Resource) {
-	var keys []store.Key
-	e.built += len(resources)
-	for _, r := range resources {
-		keys = append(keys, r.Key)
-		e.puts[r.Key] = r
-		delete(e.removes, r.Key)
-	}
-	for _, old := range s.served {
-		if !slices.Contains(keys, old) {
-			e.removes[old] = s.name
-			delete(e.puts, old)
-		}
-	}
-	s.served = keys
-}
-
-// lookups notes which host names the host needs now.
-func (e *engine) lookups(s *hostState, names []string) {
-	for _, n := range s.lookups {
-		if !slices.Contains(names, n) {
-			delete(e.users[n], s.name)
-			if len(e.users[n]) == 0 {
-				delete(e.users, n)
-			}
-		}
-	}
-	for _, n := range names {
-		if e.users[n] == nil {
-			e.users[n] = map[string]bool{}
-		}
-		e.users[n][s.name] = true
-	}
-	s.lookups = names
-}
-
-// resolved makes the hosts dirty that need a host name whose addresses changed.
-func (e *engine) resolved(names []string, now time.Time) {
-	e.event = now
-	for _, n := range names {
-		for host := range e.users[n] {
-			e.touch(host)
-		}
-	}
-}
-
-// show keeps what views show of the host.
-func (e *engine) show(s *hostState, d *draft) {
-	s.endpoints, s.ports, s.sources, s.namespace = len(d.merged.endpoints), d.ports, d.sources(), d.memory.Namespace
-	s.subsets = nil
-	if len(s.memory.Subsets) > 0 {
-		s.subsets = subsetNames(s.memory.Subsets)
-		slices.Sort(s.subsets)
-	}
-}
-
-// tally replaces rejections and keeps their counts.
-func (e *engine) tally(old, next *rejections) {
-	for _, c := range old.counts {
-		e.count[classCount{source: c.source, class: c.class}] -= c.count
-	}
-	*old = rejections{}
-	if next != nil {
-		*old = *next
-	}
-	for _, c := range old.counts {
-		e.count[classCount{source: c.source, class: c.class}] += c.count
-	}
-}
-
-// adopt takes other rules: everything is converted anew, and what comes out equal is no change.
-func (e *engine) adopt(rules *Rules, now time.Time) {
-	ranges := e.rules.config.Mesh.VIPs
-	e.rules, e.event = rules, now
-	if !slices.Equal(ranges, rules.config.Mesh.VIPs) {
-		e.vips = newVIPs(rules.ranges, nil)
-		for _, s := range e.hosts.all {
-			s.addrs = nil
-		}
-	}
-	for _, ref := range slices.SortedFunc(maps.Keys(e.refs), compareRefs) {
-		e.report(ref, e.read(ref), now, true)
-	}
-	for host := range e.hosts.all {
-		e.touch(host)
-	}
-}
-
-func compareRefs(a, b sources.Ref) int {
-	if c := strings.Compare(a.Source, b.Source); c != 0 {
-		return c
-	}
-	return compareKeys(a.Key, b.Key)
 }

@@ -1,7 +1,10 @@
 package convert
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -160,5 +163,53 @@ func TestWhatIstioRefusesIsFoundBeforeItIsServed(t *testing.T) {
 		if !strings.Contains(f, want) {
 			t.Errorf("want %q, got %q", want, f)
 		}
+	}
+}
+
+func TestAChangeThatDoesNotCarryItsServiceIsRead(t *testing.T) {
+	w := newWorld(t, compile(t, ""))
+	s := service("orders", "10.0.0.1")
+	ref := sources.Ref{Source: "a", Key: s.Key}
+	w.reports[ref] = s
+	c := w.engine.step([]sources.Change{{Ref: ref, At: start}}, true, start)
+	if len(c.Put) != 1 || c.Put[0].Host != "orders.mesh" {
+		t.Errorf("put %v", c.Put)
+	}
+}
+
+func TestEveryClassOfRejectionIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/conversion.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, class := range []string{ClassRead, ClassHost, ClassClash, ClassAddress, ClassPort, ClassLabel, ClassLocality, ClassSubset, ClassVIP, ClassInvalid} {
+		if !strings.Contains(string(doc), "\n| `"+class+"` |") {
+			t.Errorf("docs/conversion.md does not say what to do about class %s", class)
+		}
+	}
+}
+
+func TestTheProtocolsOfTheDocumentationAreServedAsItSays(t *testing.T) {
+	doc, err := os.ReadFile("../docs/conversion.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| ([a-z0-9, -]+) \| ([A-Z0-9, -]+) \| ([a-z0-9, -]+) \| (\d+) \|$`).FindAllStringSubmatch(string(doc), -1)
+	checked := 0
+	for _, row := range rows {
+		for i, word := range strings.Split(row[1], ", ") {
+			at := func(cell string) string {
+				list := strings.Split(cell, ", ")
+				return list[min(i, len(list)-1)]
+			}
+			got := protocolOf(word)
+			if got.istio != at(row[2]) || got.port != at(row[3]) || fmt.Sprint(got.number) != row[4] {
+				t.Errorf("%s is %+v, documented as %v", word, got, row[2:])
+			}
+			checked++
+		}
+	}
+	if checked < 14 {
+		t.Errorf("%d protocols are documented", checked)
 	}
 }

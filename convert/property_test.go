@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,5 +182,35 @@ func TestAChangeConvertsOnlyTheHostsOfItsService(t *testing.T) {
 	c := w.step()
 	if w.engine.built != 1 || len(c.Put) != 1 || c.Put[0].Host != "s7.mesh" {
 		t.Errorf("built %d, put %v", w.engine.built, c.Put)
+	}
+}
+
+func TestARestartAtAnyTimeLosesNothing(t *testing.T) {
+	config := strings.ReplaceAll(propertyRules, "0s", "1m")
+	rules := compile(t, strings.Replace(config, "[244.0.0.0/6, \"fd00:1::/64\"]", "[10.9.8.0/27]", 1))
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		w := newWorld(t, rules)
+		for range 30 {
+			w.now = w.now.Add(time.Duration(r.IntN(20)) * time.Second)
+			source := []string{"a", "b", "c", "d"}[r.IntN(4)]
+			refs := slices.SortedFunc(maps.Keys(w.reports), compareRefs)
+			if len(refs) > 0 && r.IntN(3) == 0 {
+				ref := refs[r.IntN(len(refs))]
+				w.gone(ref.Source, ref.Key)
+			} else {
+				w.put(source, randomService(r, source))
+			}
+			w.step()
+			if r.IntN(8) == 0 {
+				before := w.state()
+				next := w.restart()
+				next.step()
+				if diff := cmp.Diff(before, next.state()); diff != "" {
+					t.Fatalf("seed %d: the restart changed (-before +after):\n%s", seed, diff)
+				}
+				w = next
+			}
+		}
 	}
 }

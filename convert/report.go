@@ -31,6 +31,9 @@ func (e *engine) report(ref sources.Ref, svc *sources.Service, now time.Time, re
 			e.retire(c, now)
 		}
 	default:
+		if !e.open {
+			e.ask(svc)
+		}
 		var rejected rejections
 		wanted := e.names(set, svc, &rejected)
 		e.tally(&state.rejected, &rejected)
@@ -38,6 +41,15 @@ func (e *engine) report(ref sources.Ref, svc *sources.Service, now time.Time, re
 	}
 	if svc == nil && len(state.claims) == 0 {
 		delete(e.refs, ref)
+	}
+}
+
+// ask has the host names of a service's instances looked up while the gate is closed, so that what opens is whole.
+func (e *engine) ask(svc *sources.Service) {
+	for i := range svc.Instances {
+		if host, ok := lookupName(&svc.Instances[i]); ok {
+			e.lookup(host)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package convert
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,72 +135,47 @@ func (c *Converter) loop(ctx context.Context, d *disk) error {
 // work takes in and applies all there is, and says when time alone will change something.
 func (c *Converter) work(ctx context.Context, d *disk) time.Time {
 	changes, open := c.reports.Take()
-	c.mu.Lock()
-	opening := open && !c.engine.open
-	c.mu.Unlock()
-	if opening {
-		c.gather(ctx, changes)
+	if opening := c.takeIn(changes, open); opening {
+		waiting, cancel := context.WithTimeout(ctx, gatherNames)
+		c.resolver.settled(waiting)
+		cancel()
 	}
 	answers := c.resolver.take()
-
-	c.mu.Lock()
-	now := c.opts.Now()
-	if c.next != nil {
-		c.engine.adopt(c.next, now)
-		c.next = nil
-	}
-	for host := range answers {
-		c.engine.resolved([]string{host}, now)
-	}
-	change := c.engine.step(changes, open, now)
-	saves, due := c.engine.saves, c.engine.dues.next()
-	c.metrics.tell(c.engine)
-	if c.engine.open {
-		for _, host := range c.resolver.keep(func(host string) bool { return c.engine.users[host] != nil }) {
-			answers[host] = nil
-		}
-	} else {
-		due = time.Time{}
-	}
-	c.mu.Unlock()
+	change, saves, due := c.build(open, answers)
 
 	// On disk first: what a client has seen must survive a crash.
 	d.save(saves, answers)
-	if change.Open || len(change.Put)+len(change.Remove) > 0 {
+	if change.Open {
 		c.metrics.applied(c.store.Apply(change))
 	}
 	return due
 }
 
-// gather has the host names of all instances looked up before anything is served, so that what opens is whole.
-func (c *Converter) gather(ctx context.Context, changes []sources.Change) {
+// takeIn notes what changed, and says whether the gate opens with it.
+func (c *Converter) takeIn(changes []sources.Change, open bool) (opening bool) {
 	c.mu.Lock()
-	refs := make([]sources.Ref, 0, len(c.engine.refs))
-	for ref := range c.engine.refs {
-		refs = append(refs, ref)
-	}
-	rules := c.engine.rules
+	defer c.mu.Unlock()
 	if c.next != nil {
-		rules = c.next
+		c.engine.adopt(c.next, c.opts.Now())
+		c.next = nil
 	}
-	c.mu.Unlock()
-	follow := func(svc *sources.Service, ref sources.Ref) {
-		if svc == nil || rules.of(ref) == nil {
-			return
-		}
-		for i := range svc.Instances {
-			if host, ok := lookupName(&svc.Instances[i]); ok {
-				c.resolver.addrs(host)
-			}
-		}
+	c.engine.takeIn(changes, c.opts.Now())
+	return open && !c.engine.open
+}
+
+// build converts what changed. Host names that nobody needs any more are added to the answers, with none.
+func (c *Converter) build(open bool, answers map[string][]netip.Addr) (change store.Change, saves map[string]string, due time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.opts.Now()
+	c.engine.resolved(slices.Collect(maps.Keys(answers)), now)
+	change = c.engine.build(open, now)
+	c.metrics.tell(c.engine)
+	if !c.engine.open {
+		return change, c.engine.saves, time.Time{}
 	}
-	for _, change := range changes {
-		follow(change.Service, change.Ref)
+	for _, host := range c.resolver.keep(func(host string) bool { return c.engine.users[host] != nil }) {
+		answers[host] = nil
 	}
-	for _, ref := range refs {
-		follow(c.reports.Service(ref), ref)
-	}
-	waiting, cancel := context.WithTimeout(ctx, gatherNames)
-	defer cancel()
-	c.resolver.settled(waiting)
+	return change, c.engine.saves, c.engine.dues.next()
 }

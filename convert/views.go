@@ -75,7 +75,7 @@ func (e *engine) view(s *hostState) ServiceView {
 		Subsets:   slices.Clone(s.subsets),
 		Resources: slices.Clone(s.served),
 	}
-	for _, p := range e.parts(s, nil) {
+	for _, p := range e.parts(s, false) {
 		v.Refs = append(v.Refs, p.ref)
 	}
 	for _, p := range s.ports {
