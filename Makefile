@@ -3,7 +3,7 @@ TESTFLAGS ?=
 FUZZTIME  ?= 5s
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
+LDFLAGS   := -s -w -X meshbridge/cmd/internal/build.version=$(VERSION)
 
 .PHONY: help run build test check generate fuzz integration e2e bench
 

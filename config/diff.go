@@ -24,7 +24,7 @@ type Diff struct {
 func (d Diff) Empty() bool { return reflect.DeepEqual(d, Diff{}) }
 
 // live are the settings outside sources and conversion that take effect without a restart.
-func live() []string { return []string{"log.level"} }
+func live() []string { return []string{"admin.token", "log.level"} }
 
 // Compare tells what changes from one configuration to another.
 func Compare(before, after *Config) Diff {

@@ -59,12 +59,11 @@ func profileTime(r *http.Request) time.Duration {
 	return min(time.Duration(seconds)*time.Second, 5*time.Minute)
 }
 
-// requireToken asks every request for the bearer token.
-func requireToken(token sources.Secret, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token.Reveal()))
+// requireToken asks every request for the bearer token of the moment.
+func requireToken(token func() sources.Secret, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		got := sha256.Sum256([]byte(strings.TrimSpace(given)))
+		want, got := sha256.Sum256([]byte(token().Reveal())), sha256.Sum256([]byte(strings.TrimSpace(given)))
 		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="meshbridge"`)
 			problem(w, http.StatusUnauthorized, "send the token of admin.token as Authorization: Bearer TOKEN")

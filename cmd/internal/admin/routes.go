@@ -59,13 +59,18 @@ func (s *Server) healthRoutes() []route {
 
 // Handler answers the API.
 func (s *Server) Handler() http.Handler {
-	h := mux(s.routes())
-	if s.opts.Token != "" {
-		h = requireToken(s.opts.Token, h)
-	} else if s.opts.TLS == nil {
-		h = requireLocalHost(h)
+	routes := mux(s.routes())
+	open, closed := routes, requireToken(s.token, routes)
+	if s.opts.TLS == nil {
+		open = requireLocalHost(open)
 	}
-	return s.harden(h)
+	return s.harden(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.token() == "" {
+			open.ServeHTTP(w, r)
+			return
+		}
+		closed.ServeHTTP(w, r)
+	}))
 }
 
 // HealthHandler answers health checks and metrics alone, to anyone.

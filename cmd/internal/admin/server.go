@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,6 +88,7 @@ const (
 type Server struct {
 	opts    Options
 	streams chan struct{} // holds one for each event stream
+	secret  atomic.Value  // of sources.Secret: the token of the moment
 
 	// Set by Listen.
 	main, health net.Listener
@@ -101,8 +103,22 @@ func New(opts Options) (*Server, error) {
 	if err := CheckAddress(opts.Address, opts.Token != "" || opts.TLS != nil); err != nil {
 		return nil, fmt.Errorf("admin.address: %w", err)
 	}
-	return &Server{opts: opts, streams: make(chan struct{}, maxStreams)}, nil
+	s := &Server{opts: opts, streams: make(chan struct{}, maxStreams)}
+	s.secret.Store(opts.Token)
+	return s, nil
 }
+
+// SetToken replaces the token; requests that are being answered go on. An address that others can reach keeps the token it
+// has rather than none.
+func (s *Server) SetToken(token sources.Secret) error {
+	if err := CheckAddress(s.opts.Address, token != "" || s.opts.TLS != nil); err != nil {
+		return fmt.Errorf("admin.token: %w", err)
+	}
+	s.secret.Store(token)
+	return nil
+}
+
+func (s *Server) token() sources.Secret { return s.secret.Load().(sources.Secret) }
 
 // CheckAddress says what is wrong with an address for the API, protected by a token or TLS or not.
 func CheckAddress(address string, protected bool) error {

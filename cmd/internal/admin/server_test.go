@@ -14,6 +14,7 @@ import (
 	"meshbridge/cmd/internal/api"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
+	"meshbridge/sources"
 )
 
 func TestReadyNamesWhatIsMissingAndThenStaysReady(t *testing.T) {
@@ -47,8 +48,7 @@ func TestAnAddressThatOthersCanReachNeedsAToken(t *testing.T) {
 	}
 }
 
-// request answers a request as the changed options make the server answer it.
-func request(t *testing.T, change func(*admin.Options), edit func(*http.Request)) *httptest.ResponseRecorder {
+func newServer(t *testing.T, change func(*admin.Options)) *admin.Server {
 	t.Helper()
 	opts := admintest.New().Options()
 	change(&opts)
@@ -56,6 +56,13 @@ func request(t *testing.T, change func(*admin.Options), edit func(*http.Request)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// request answers a request as the changed options make the server answer it.
+func request(t *testing.T, change func(*admin.Options), edit func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	s := newServer(t, change)
 	r := httptest.NewRequest(http.MethodGet, api.SourcesPath, nil)
 	r.Host = "localhost:16011"
 	edit(r)
@@ -84,6 +91,34 @@ func TestWithATokenEveryRequestMustCarryIt(t *testing.T) {
 		if w := request(t, token, func(r *http.Request) { r.URL.Path = path }); w.Code != 401 {
 			t.Errorf("%s without the token: status %d", path, w.Code)
 		}
+	}
+}
+
+func TestATokenIsReplacedWhileTheServerRuns(t *testing.T) {
+	s := newServer(t, func(o *admin.Options) { o.Token = "old" })
+	for _, want := range []struct {
+		token  sources.Secret
+		given  string
+		status int
+	}{{"old", "old", 200}, {"new", "old", 401}, {"new", "new", 200}, {"", "", 200}} {
+		if err := s.SetToken(want.token); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, api.SourcesPath, nil)
+		r.Host = "localhost:16011"
+		r.Header.Set("Authorization", "Bearer "+want.given)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != want.status {
+			t.Errorf("token %q given for %q: status %d, want %d", want.given, want.token.Reveal(), w.Code, want.status)
+		}
+	}
+}
+
+func TestAnAddressThatOthersCanReachNeverLosesItsToken(t *testing.T) {
+	s := newServer(t, func(o *admin.Options) { o.Address, o.Token = "0.0.0.0:0", "old" })
+	if err := s.SetToken(""); err == nil {
+		t.Error("the token was taken away")
 	}
 }
 

@@ -143,6 +143,9 @@ func (b *Bridge) apply(ctx context.Context, cfg *config.Config) {
 	diff := config.Compare(b.cfg, cfg)
 	b.cfg = cfg
 	b.level.Set(LogLevel(cfg.Log.Level))
+	if err := b.admin.SetToken(cfg.Admin.Token); err != nil {
+		b.log.Error("the admin token stays as it was", "err", err)
+	}
 	for _, names := range [][]string{diff.Stopped, diff.Restarted} {
 		for _, name := range names {
 			b.following.stop(name)
