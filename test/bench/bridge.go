@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -41,8 +42,14 @@ type BridgeStarted struct {
 	Took    time.Duration // from the first report until everything was in the store
 }
 
+// gcPercent is what cmd/meshbridge sets where GOGC is not set.
+const gcPercent = 50
+
 // Start starts the bridge and returns when its whole world is served.
 func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
 	rules, err := convert.Compile(convert.Default(), []convert.Source{{Name: scripted}})

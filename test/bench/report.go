@@ -55,7 +55,7 @@ func describe(b *bench) string {
 	}
 	gogc := os.Getenv("GOGC")
 	if gogc == "" {
-		gogc = "100 (the default, as shipped)"
+		gogc = fmt.Sprintf("%d for the bridge, as shipped, else the default", gcPercent)
 	}
 	mode := ""
 	if b.busy != "" {
@@ -64,7 +64,7 @@ func describe(b *bench) string {
 	if b.quick {
 		mode += " This was a quick run: shorter, and with smaller worlds."
 	}
-	return fmt.Sprintf("Measured on %s in %.0f min. %d cores of %s, %s, %s/%s, %s, GOGC=%s.%s",
+	return fmt.Sprintf("Measured on %s in %.0f min. %d cores of %s, %s, %s/%s, %s, GOGC %s.%s",
 		b.start.UTC().Format(time.DateOnly), time.Since(b.start).Minutes(), runtime.NumCPU(), model, memory, runtime.GOOS, runtime.GOARCH, runtime.Version(), gogc, mode)
 }
 

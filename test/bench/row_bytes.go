@@ -18,7 +18,7 @@ func bytesRow(b *bench) error {
 		shards int
 	}{{delta, 1}, {sotw, 1}, {sotw, 16}, {sotw, 64}} {
 		o, err := b.loadBridge(load{
-			name: fmt.Sprintf("bytes-%d", c.shards), world: world, speaks: c.speaks, clients: 1, shards: c.shards, count: 20, interval: 200 * time.Millisecond,
+			name: fmt.Sprintf("bytes-%d", c.shards), world: world, speaks: c.speaks, clients: 1, shards: c.shards, count: 8, interval: 200 * time.Millisecond,
 		})
 		if err != nil {
 			return err
