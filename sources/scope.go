@@ -209,7 +209,11 @@ func (m *Mirror) stateLocked(s *mirrored, sc *scope, state, err string) {
 		}
 	}
 	if err != "" && wasWell {
-		m.log.Warn("scope not readable; what it last reported stands", "source", s.Name, "scope", st.Name, "err", err)
+		what := "scope not readable; what it last reported stands"
+		if state == Unread {
+			what = "scope not readable yet; it is tried again"
+		}
+		m.log.Warn(what, "source", s.Name, "scope", st.Name, "err", err)
 	}
 	st.State, st.Err = state, err
 }
