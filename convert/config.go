@@ -271,6 +271,9 @@ func (p PerService) validate(f *faults, path string) {
 	checkTemplate(f, path+"host", p.Host)
 	checkTemplate(f, path+"namespace", p.Namespace)
 	checkTemplate(f, path+"locality", p.Locality)
+	if p.Protocol != "" && !known(strings.ToLower(p.Protocol)) {
+		f.add(path+"protocol", "%q is unknown; write HTTP, HTTP2, HTTPS, GRPC, GRPC-WEB, TLS, TCP, MONGO, REDIS, MYSQL or dubbo", p.Protocol)
+	}
 	for _, protocol := range slices.Sorted(maps.Keys(p.Ports)) {
 		if n := p.Ports[protocol]; n == 0 || n > math.MaxUint16 {
 			f.add(path+"ports."+protocol, "%d is no port; ports are 1 to 65535", n)

@@ -57,6 +57,7 @@ func TestEveryFaultOfASourceIsToldWithItsPath(t *testing.T) {
 		PerService: PerService{
 			Instances: Instances{Selector: "env in prod", Exclude: []string{"10.0.0.0/40"}},
 			Host:      "{{.Service",
+			Protocol:  "HTPP",
 			Ports:     map[string]uint32{"http": 0, "HTTPS": 443},
 			Labels:    Labels{Rename: map[string]string{"a": "b c"}, Set: map[string]string{"k": "v,w"}},
 			Revision:  "Canary_1",
@@ -69,6 +70,7 @@ func TestEveryFaultOfASourceIsToldWithItsPath(t *testing.T) {
 		`instances.selector: "env in prod" is no label selector`,
 		`instances.exclude[0]: "10.0.0.0/40" is no address range such as 10.0.0.0/8`,
 		`host: "{{.Service" is no template`,
+		`protocol: "HTPP" is unknown; write HTTP, HTTP2`,
 		`ports.http: 0 is no port; ports are 1 to 65535`,
 		`ports.HTTPS: write https`,
 		`labels.rename.a: "b c" is no label`,
@@ -84,7 +86,7 @@ func TestEveryFaultOfASourceIsToldWithItsPath(t *testing.T) {
 			t.Errorf("not told: %s", want)
 		}
 	}
-	if lines := strings.Count(got, "\n") + 1; lines != 14 {
+	if lines := strings.Count(got, "\n") + 1; lines != 15 {
 		t.Errorf("%d faults:\n%s", lines, got)
 	}
 	if _, err := Compile(Default(), []Source{{Name: "a", Config: c}}); err == nil || !strings.HasPrefix(err.Error(), "source a: ") {

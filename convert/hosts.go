@@ -76,10 +76,10 @@ func (m memory) retains() bool {
 }
 
 // claims are those that have the host.
-func (h *hostState) claims() []*claim {
+func (s *hostState) claims() []*claim {
 	var all []*claim
-	for _, c := range h.wants {
-		if len(c.path) > 0 && c.host() == h.name {
+	for _, c := range s.wants {
+		if len(c.path) > 0 && c.host() == s.name {
 			all = append(all, c)
 		}
 	}

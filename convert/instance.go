@@ -83,10 +83,10 @@ func (s *settings) localityOf(f fields, i *sources.Instance) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text = strings.Trim(strings.TrimSpace(result), "/")
+		text = strings.TrimRight(strings.TrimSpace(result), "/")
 	}
 	if text == "" {
-		text = strings.Trim(strings.TrimSpace(i.Locality), "/")
+		text = strings.TrimRight(strings.TrimSpace(i.Locality), "/")
 	}
 	if text == "" {
 		return "", nil
