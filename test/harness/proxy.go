@@ -35,12 +35,14 @@ var typeNames = map[string]string{cds: "CDS", eds: "EDS", lds: "LDS", rds: "RDS"
 
 // ProxyConfig is how a proxy connects.
 type ProxyConfig struct {
-	Delta bool // incremental xDS, as istio-agent speaks; else state of the world
+	Delta   bool // incremental xDS, as istio-agent speaks; else state of the world
+	Gateway bool // a gateway; else a sidecar
 }
 
 // Proxy speaks xDS to an istiod as a sidecar does and remembers every push. It carries no traffic.
 type Proxy struct {
-	t testing.TB
+	t    testing.TB
+	node *corepb.Node
 
 	// Guarded by mu.
 	mu        sync.Mutex
@@ -58,7 +60,7 @@ type Push struct {
 	Removed []string // with delta only
 }
 
-// StartProxy connects a sidecar and waits until it has its first configuration and istiod is quiet.
+// StartProxy connects a proxy and waits until it has its first configuration and istiod is quiet.
 func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 	t.Helper()
 	conn, err := grpc.NewClient(istiod.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -66,7 +68,7 @@ func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 	if err != nil {
 		t.Fatalf("dial istiod: %v", err)
 	}
-	p := &Proxy{t: t, endpoints: map[string][]string{}, hosts: map[string]bool{}}
+	p := &Proxy{t: t, node: node(config.Gateway), endpoints: map[string][]string{}, hosts: map[string]bool{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	client := discoverygrpc.NewAggregatedDiscoveryServiceClient(conn)
@@ -91,8 +93,12 @@ func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 	return p
 }
 
-// node describes the sidecar of a workload that no registry knows.
-func node() *corepb.Node {
+// node describes the sidecar of a workload that no registry knows, or a gateway.
+func node(gateway bool) *corepb.Node {
+	kind := "sidecar"
+	if gateway {
+		kind = "router"
+	}
 	metadata, err := structpb.NewStruct(map[string]any{
 		"NAME": "probe", "NAMESPACE": "default", "CLUSTER_ID": "e2e", "MESH_ID": "cluster.local", "INSTANCE_IPS": "10.9.0.1",
 		"LABELS": map[string]any{"app": "probe"}, "ISTIO_VERSION": "1.24.0", "INTERCEPTION_MODE": "REDIRECT",
@@ -100,7 +106,7 @@ func node() *corepb.Node {
 	if err != nil {
 		panic(fmt.Sprintf("node metadata: %v", err)) // a constant
 	}
-	return &corepb.Node{Id: "sidecar~10.9.0.1~probe.default~default.svc.cluster.local", Cluster: "probe.default", Metadata: metadata}
+	return &corepb.Node{Id: kind + "~10.9.0.1~probe.default~default.svc.cluster.local", Cluster: "probe.default", Metadata: metadata}
 }
 
 // sotw follows the state of the world until ctx ends.
@@ -117,7 +123,7 @@ func (p *Proxy) sotw(ctx context.Context, client discoverygrpc.AggregatedDiscove
 	ask := func(typeURL string) error {
 		s := states[typeURL]
 		return stream.Send(&discoverygrpc.DiscoveryRequest{
-			Node: node(), TypeUrl: typeURL, ResourceNames: s.names, ResponseNonce: s.nonce, VersionInfo: s.version,
+			Node: p.node, TypeUrl: typeURL, ResourceNames: s.names, ResponseNonce: s.nonce, VersionInfo: s.version,
 		})
 	}
 	for _, typeURL := range []string{cds, lds} {
@@ -171,7 +177,7 @@ func (p *Proxy) delta(ctx context.Context, client discoverygrpc.AggregatedDiscov
 	}
 	asked := map[string]map[string]bool{eds: {}, rds: {}}
 	for _, typeURL := range []string{cds, lds} {
-		if err := stream.Send(&discoverygrpc.DeltaDiscoveryRequest{Node: node(), TypeUrl: typeURL}); err != nil {
+		if err := stream.Send(&discoverygrpc.DeltaDiscoveryRequest{Node: p.node, TypeUrl: typeURL}); err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,20 @@ func (p *Proxy) Endpoints(host string) ([]string, bool) {
 	return slices.Compact(found), p.hosts[host]
 }
 
+// Clusters are the addresses of each of a host's clusters, by port.
+func (p *Proxy) Clusters(host string) map[string][]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found := map[string][]string{}
+	for cluster, addresses := range p.endpoints {
+		// outbound|80||orders.shop.mesh; the third part is a subset
+		if parts := strings.Split(cluster, "|"); len(parts) == 4 && parts[2] == "" && parts[3] == host {
+			found[parts[1]] = slices.Clone(addresses)
+		}
+	}
+	return found
+}
+
 // Settle waits until the proxy has listeners and clusters and no push has come for the time.
 func (p *Proxy) Settle(quiet time.Duration) {
 	p.t.Helper()
