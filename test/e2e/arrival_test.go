@@ -24,7 +24,6 @@ func TestEveryServiceArrives(t *testing.T) {
 		spring := harness.StartSpringZooKeeper(t, harness.SpringConfig{Registry: w.zk.Addr, App: "billing", Metadata: map[string]string{"zone": "z1"}})
 		w.endpoints[host(harness.DubboInterface)] = sorted(
 			fmt.Sprintf("%s:%d", dubbo.Address, dubbo.DubboPort), fmt.Sprintf("%s:%d", dubbo.Address, dubbo.TriplePort))
-		w.endpoints["orders.mesh"] = w.endpoints[host(harness.DubboInterface)]
 		w.endpoints["billing.mesh"] = []string{fmt.Sprintf("%s:%d", spring.Address, spring.Port)}
 		bridge := w.bridge(t)
 		istiod := harness.StartIstiod(t, istiodConfig(t, tool, bridge.MCP))

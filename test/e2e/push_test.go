@@ -127,7 +127,7 @@ func TestARemovedServiceGoes(t *testing.T) {
 
 		gone := provider(3, 0) // with a DestinationRule
 		h := host(gone.Interface)
-		if _, ok := versions(t, istiod)["DestinationRule registries/"+h]; !ok {
+		if _, ok := versions(t, istiod)["DestinationRule registries/mb-"+h]; !ok {
 			t.Fatalf("%s has no DestinationRule that could go", h)
 		}
 		if _, there := proxy.Endpoints(h); !there {
@@ -150,7 +150,7 @@ func without(istiod *harness.Istiod, proxy *harness.Proxy, host string) error {
 		return err
 	}
 	for name := range objects {
-		if strings.HasSuffix(name, "/"+host) {
+		if strings.HasSuffix(name, host) {
 			return fmt.Errorf("configz has %s", name)
 		}
 	}

@@ -130,17 +130,14 @@ func (b *Bridge) Command(args ...string) string {
 
 // Client is a stream as the bridge sees it.
 type Client struct {
-	ID        string `json:"id"`
+	Node      string `json:"node"`
 	Authority string `json:"authority"`
-	Revision  string `json:"revision"`
-	Protocol  string `json:"protocol"`
-	Shard     struct{ Index, Of int }
+	Shard     string `json:"shard"` // "3-of-16", "" for the whole
 	Kinds     []struct {
-		Kind      string     `json:"kind"`
-		Resources int        `json:"resources"`
-		Pushes    uint64     `json:"pushes"`
-		NACKs     uint64     `json:"nacks"`
-		Pending   *time.Time `json:"pending"`
+		Kind      string `json:"kind"`
+		Sent      string `json:"sent"`  // version of the newest response
+		Acked     string `json:"acked"` // version of the newest acknowledged one
+		Resources int    `json:"resources"`
 	} `json:"kinds"`
 }
 
@@ -200,8 +197,8 @@ func (b *Bridge) page(path string) ([]byte, error) {
 	return answer(http.DefaultClient, request)
 }
 
-// WaitAcknowledged waits until n streams are open, each has been sent every kind it follows, and nothing waits for an
-// acknowledgement: until every istiod has what the bridge has.
+// WaitAcknowledged waits until n streams are open, each has been sent every kind it follows, and has acknowledged the newest
+// of each: until every istiod has what the bridge has.
 func (b *Bridge) WaitAcknowledged(n int) {
 	b.t.Helper()
 	b.ready(90*time.Second, func() error {
@@ -214,11 +211,11 @@ func (b *Bridge) WaitAcknowledged(n int) {
 		}
 		for _, c := range clients {
 			if len(c.Kinds) == 0 {
-				return fmt.Errorf("%s %s has been sent nothing", c.ID, c.Authority)
+				return fmt.Errorf("%s %s has been sent nothing", c.Node, c.Authority)
 			}
 			for _, k := range c.Kinds {
-				if k.Pushes == 0 || k.Pending != nil {
-					return fmt.Errorf("%s %s: %s has %d pushes, pending since %v", c.ID, c.Authority, k.Kind, k.Pushes, k.Pending)
+				if k.Sent == "" || k.Sent != k.Acked {
+					return fmt.Errorf("%s %s: of %s was sent %q and acknowledged %q", c.Node, c.Authority, k.Kind, k.Sent, k.Acked)
 				}
 			}
 		}
