@@ -211,8 +211,12 @@ func (d *draft) resource(kind store.Kind, name string, changed time.Time, faults
 	return r
 }
 
-// sources names those that the host comes from.
+// sources names those that the host comes from. Hosts of one source share the list.
 func (d *draft) sources() []string {
+	first := d.parts[0].set.source
+	if !slices.ContainsFunc(d.parts, func(p part) bool { return p.set.source != first }) {
+		return first.alone
+	}
 	var names []string
 	for _, p := range d.parts {
 		names = append(names, p.ref.Source)

@@ -39,6 +39,7 @@ type Rules struct {
 // source is a compiled Source.
 type source struct {
 	name      string
+	alone     []string // the name, for all hosts that come from here alone
 	order     int
 	declared  bool
 	include   globs
@@ -104,6 +105,7 @@ func Compile(config Config, all []Source) (*Rules, error) {
 func (r *Rules) compile(s Source) *source {
 	compiled := &source{
 		name:     s.Name,
+		alone:    []string{s.Name},
 		order:    s.Order,
 		declared: s.Declared,
 		include:  newGlobs(s.Config.Services.Include),

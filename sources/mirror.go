@@ -101,8 +101,9 @@ func (m *Mirror) Take() (changes []Change, open bool) {
 	slices.SortFunc(changes, func(a, b Change) int { return compareRefs(a.Ref, b.Ref) })
 	if len(m.changed) > 0 {
 		m.wakeLocked()
-	} else if m.open {
-		m.told = true
+	} else {
+		m.changed = map[Ref]time.Time{} // an emptied map keeps the size of its largest burst
+		m.told = m.told || m.open
 	}
 	return changes, m.told
 }
