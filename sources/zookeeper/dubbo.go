@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unique"
 
 	"meshbridge/sources"
 )
@@ -47,9 +48,11 @@ func parseProvider(node string) (provider, error) {
 		u.param("category", "providers") != "providers" || u.param("side", "provider") != "provider" {
 		return p, errNoProvider
 	}
-	if p.address, err = checkAddress(u.host); err != nil {
+	address, err := checkAddress(u.host)
+	if err != nil {
 		return p, err
 	}
+	p.address = unique.Make(address).Value()
 	if u.port == 0 {
 		return p, errors.New("no port")
 	}
@@ -85,6 +88,7 @@ func enabledIn(params map[string]string) bool {
 
 // iface is what has been read of one interface: its services, one for each group and version.
 type iface struct {
+	dir       string             // its node
 	services  []*sources.Service // sorted by group and version
 	endpoints []endpoint         // of all services
 	faults    []sources.Fault    // rules that could not be read
@@ -92,7 +96,7 @@ type iface struct {
 
 // readInterface makes services of the nodes below providers and configurators of the interface's node at dir.
 func readInterface(scope, dir, name string, providers, configurators []string) *iface {
-	out := &iface{}
+	out := &iface{dir: dir}
 	rules, bad := parseRules(configurators)
 	for node, err := range bad {
 		out.faults = append(out.faults, sources.Fault{Where: dir + "/configurators/" + node, Reason: err.Error()})

@@ -103,7 +103,7 @@ func (f *follower) dispatch(ctx context.Context, jobs chan<- *unit, results <-ch
 					more = false
 				}
 			}
-			f.tell()
+			f.tell(now)
 		case <-due:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -241,7 +241,7 @@ func (f *follower) held(root *unit) bool {
 
 // tell reports what follows from the reads applied since the last time. Before the first report everything must have
 // been read once, or found unreadable: what applications offer of their own depends on all interfaces.
-func (f *follower) tell() {
+func (f *follower) tell(now time.Time) {
 	if !f.model.told {
 		for _, n := range f.unsettled {
 			if n > 0 {
@@ -251,6 +251,12 @@ func (f *follower) tell() {
 		f.model.told = true
 	}
 	f.model.settle(f.report)
+	for _, path := range f.model.reread {
+		if u := f.units[unitKey{interfaceNode, path}]; u != nil { // else this session reads it still
+			f.queue.want(u, now)
+		}
+	}
+	f.model.reread = nil
 	for i := range f.model.scopes {
 		s := &f.model.scopes[i]
 		err, settled := f.rootError(s), f.unsettled[s.name] == 0

@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"slices"
 
 	"meshbridge/sources"
@@ -26,7 +27,8 @@ type model struct {
 	faulty      map[string][]sources.Fault // rules that could not be read, by interface
 	dirtyIfaces map[string]bool
 	dirtyApps   map[appName]bool
-	told        bool // the first report was made
+	told        bool     // the first report was made
+	reread      []string // paths of interfaces whose dropped services are wanted again
 }
 
 type appName struct{ scope, name string }
@@ -35,6 +37,10 @@ type appName struct{ scope, name string }
 type knownInterface struct {
 	read *iface
 	seen map[sources.Key]bool // services that had instances while the node lived
+	// dropped says that read.services were reported and are kept no longer: they are the bulk of all that is read, and
+	// wanted again only when the interface's applications change.
+	dropped bool
+	derived bool // what was reported last had instances from applications
 }
 
 // knownApp is an application as last read, and what of it no interface lists.
@@ -199,7 +205,7 @@ func (m *model) settle(r *reporter) {
 	for i := range m.scopes {
 		if s := &m.scopes[i]; s.interfaces || s.mapping {
 			for name := range m.dirtyIfaces {
-				r.put(s.name, name, m.interfaceServices(s.name, name, r.keys(s.name, name)))
+				m.settleInterface(r, s.name, name)
 			}
 		}
 	}
@@ -232,7 +238,7 @@ func (m *model) settleApp(k *knownApp) (changed bool) {
 		}
 		k.own = append(k.own, instance)
 	}
-	return !equalInstances(old, k.dubboOwn)
+	return !slices.EqualFunc(old, k.dubboOwn, func(a, b sources.Instance) bool { return reflect.DeepEqual(a, b) })
 }
 
 // appService is the service of an application: nil if there is none to report. reported says that there was one.
@@ -251,18 +257,26 @@ func (m *model) appService(name appName, reported bool) *sources.Service {
 	}
 }
 
-// interfaceServices are the services of an interface. Those reported before that have no instances now are among them,
-// without instances, as long as the interface is known to the registry.
-func (m *model) interfaceServices(scope, name string, reported []sources.Key) []*sources.Service {
-	services := map[sources.Key]*sources.Service{}
-	k := m.ifaces[name]
-	if k != nil {
-		for _, s := range k.read.services {
-			services[s.Key] = s
-		}
-	}
+// settleInterface puts the services of an interface into the report. Those reported before that have no instances now are
+// among them, without instances, as long as the interface is known to the registry.
+func (m *model) settleInterface(r *reporter, scope, name string) {
+	reported := r.keys(scope, name)
 	plain := sources.Key{Scope: scope, Name: name}
 	derived, offered := m.derived(name)
+	k := m.ifaces[name]
+	if k == nil {
+		k = &knownInterface{read: &iface{}}
+	}
+	if k.dropped {
+		if len(derived) > 0 || k.derived || slices.Contains(reported, plain) && !k.seen[plain] {
+			m.reread = append(m.reread, k.read.dir)
+		}
+		return
+	}
+	services := map[sources.Key]*sources.Service{}
+	for _, s := range k.read.services {
+		services[s.Key] = s
+	}
 	if len(derived) > 0 {
 		s := &sources.Service{Key: plain, Interface: true, Instances: derived}
 		if own := services[plain]; own != nil {
@@ -272,17 +286,15 @@ func (m *model) interfaceServices(scope, name string, reported []sources.Key) []
 		services[plain] = s
 	}
 	for _, key := range reported {
-		if services[key] != nil {
-			continue
-		}
 		// Where interfaces came to list all that the mapping led to, the plain service goes, as the application's does.
-		if k != nil && k.seen[key] || key == plain && m.mapping[name] != nil && !offered {
+		known := k.seen[key] || key == plain && m.mapping[name] != nil && !offered
+		if services[key] == nil && known {
 			services[key] = &sources.Service{Key: key, Interface: true}
 		}
 	}
-	out := slices.Collect(maps.Values(services))
-	slices.SortFunc(out, func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) })
-	return out
+	r.put(scope, name, slices.SortedFunc(maps.Values(services), func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) }))
+	k.derived, k.dropped = len(derived) > 0, len(k.read.services) > 0
+	k.read.services = nil
 }
 
 // derived are the instances that an interface has through the mapping only, and whether the applications behind it have

@@ -125,3 +125,34 @@ func TestARevisionWithoutInterfacesIsDisabled(t *testing.T) {
 		b.expect("disabled", "/services orders", "  a at 10.0.0.1 dubbo:20880 weight 100 disabled")
 	})
 }
+
+func TestApplicationsJoinAnInterfaceThatWasReportedLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree := newTree()
+		tree.put(providerNode("org.example.Greet", "10.0.0.1:20880"), "")
+		tree.put(providerNode("org.example.Greet", "10.0.0.1:20880", "version=1"), "")
+		b := follow(t, tree, Default())
+		versioned := []string{"/dubbo org.example.Greet 1 (interface)", asInterface + " version=1"}
+		alone := append([]string{"/dubbo org.example.Greet (interface)", asInterface}, versioned...)
+		b.wait(settle)
+		b.expect("the interface", alone...)
+
+		const other = "  10.0.0.2:20880 at 10.0.0.2 dubbo:20880 weight 100"
+		node, data := dubboInstance("orders", "10.0.0.2", 20880)
+		tree.put(node, data)
+		b.wait(settle)
+		b.expect("an application of which nothing is known", append(alone, "/services orders", other)...)
+		tree.put("/dubbo/mapping/org.example.Greet", "orders")
+		b.wait(settle)
+		joined := append([]string{"/dubbo org.example.Greet (interface)", other, asInterface}, versioned...)
+		b.expect("joined", append(joined, "/services orders", other)...)
+		tree.put(providerNode("org.example.Greet", "10.0.0.3:20880", "version=1"), "")
+		b.wait(settle)
+		grown := append(joined, "  dubbo://10.0.0.3:20880 at 10.0.0.3 dubbo:20880 weight 100 version=1")
+		b.expect("still joined when the interface changes", append(grown, "/services orders", other)...)
+		tree.remove(providerNode("org.example.Greet", "10.0.0.3:20880", "version=1"))
+		tree.remove("/services/orders")
+		b.wait(settle)
+		b.expect("alone again", alone...)
+	})
+}

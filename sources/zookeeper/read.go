@@ -105,7 +105,11 @@ func (w *watches) readInterface(u *unit) (*iface, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return readInterface(u.scope.name, u.path, u.name, providers, configurators), true, nil
+	read := readInterface(u.scope.name, u.path, u.name, providers, configurators)
+	if !u.scope.mapping {
+		read.endpoints = nil // they are for telling which applications are listed
+	}
+	return read, true, nil
 }
 
 // appInstance is an instance's node as it was read: a member, or why it is none.

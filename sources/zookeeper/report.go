@@ -1,9 +1,11 @@
 package zookeeper
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"maps"
-	"reflect"
 	"slices"
+	"strconv"
 
 	"meshbridge/sources"
 )
@@ -14,15 +16,16 @@ type reporter struct {
 	scopes map[string]*scopeReport
 }
 
-// scopeReport is what the sink was told of a scope, and what it is to be told next.
+// scopeReport is what the sink was told of a scope, and what it is to be told next. What it was told it keeps itself, so
+// only digests stay here.
 type scopeReport struct {
-	services map[sources.Key]*sources.Service // as of the next flush
-	names    map[string][]sources.Key         // keys of services, by name
-	changed  map[sources.Key]bool             // since the last flush
-	whole    bool                             // the first snapshot was given
-	state    string                           // the last state's text, "" for nil
-	stated   bool                             // any state was given
-	faults   []sources.Fault
+	digests map[sources.Key]digest           // of services, as of the next flush
+	names   map[string][]sources.Key         // keys of services, by name
+	next    map[sources.Key]*sources.Service // since the last flush; nil for those that went
+	whole   bool                             // the first snapshot was given
+	state   string                           // the last state's text, "" for nil
+	stated  bool                             // any state was given
+	faults  []sources.Fault
 }
 
 func newReporter(sink sources.Sink, scopes []scope) *reporter {
@@ -31,7 +34,7 @@ func newReporter(sink sources.Sink, scopes []scope) *reporter {
 	for i, s := range scopes {
 		names[i] = s.name
 		r.scopes[s.name] = &scopeReport{
-			services: map[sources.Key]*sources.Service{}, names: map[string][]sources.Key{}, changed: map[sources.Key]bool{},
+			digests: map[sources.Key]digest{}, names: map[string][]sources.Key{}, next: map[sources.Key]*sources.Service{},
 		}
 	}
 	sink.Scopes(names)
@@ -47,15 +50,15 @@ func (r *reporter) put(scope, name string, services []*sources.Service) {
 	keys := make([]sources.Key, 0, len(services))
 	for _, s := range services {
 		keys = append(keys, s.Key)
-		if old := at.services[s.Key]; old == nil || !equalServices(old, s) {
-			at.services[s.Key] = s
-			at.changed[s.Key] = true
+		old, found := at.digests[s.Key]
+		if d := digestOf(s); !found || d != old {
+			at.digests[s.Key], at.next[s.Key] = d, s
 		}
 	}
 	for _, key := range at.names[name] {
 		if !slices.Contains(keys, key) {
-			delete(at.services, key)
-			at.changed[key] = true
+			delete(at.digests, key)
+			at.next[key] = nil
 		}
 	}
 	if len(keys) == 0 {
@@ -68,28 +71,26 @@ func (r *reporter) put(scope, name string, services []*sources.Service) {
 // flush tells the sink what was put since the last flush: everything the first time, then the changes.
 func (r *reporter) flush(scope string) {
 	at := r.scopes[scope]
-	switch {
-	case !at.whole:
-		at.whole = true
-		services := slices.Collect(maps.Values(at.services))
-		slices.SortFunc(services, func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) })
-		r.sink.Snapshot(scope, services)
-	case len(at.changed) > 0:
-		var changed []*sources.Service
-		var removed []sources.Key
-		for _, key := range slices.SortedFunc(maps.Keys(at.changed), compareKeys) {
-			if s := at.services[key]; s != nil {
-				changed = append(changed, s)
-			} else {
-				removed = append(removed, key)
-			}
-		}
-		r.sink.Update(scope, changed, removed)
-	default:
+	if at.whole && len(at.next) == 0 {
 		return
 	}
-	clear(at.changed)
+	var changed []*sources.Service
+	var removed []sources.Key
+	for _, key := range slices.SortedFunc(maps.Keys(at.next), compareKeys) {
+		if s := at.next[key]; s != nil {
+			changed = append(changed, s)
+		} else {
+			removed = append(removed, key)
+		}
+	}
+	at.next = map[sources.Key]*sources.Service{} // a cleared map keeps its size
 	at.state, at.stated = "", true
+	if at.whole {
+		r.sink.Update(scope, changed, removed)
+		return
+	}
+	at.whole = true
+	r.sink.Snapshot(scope, changed)
 }
 
 // state tells the sink a scope's state if it is another one than before.
@@ -125,10 +126,39 @@ func (r *reporter) faults(scope string, faults []sources.Fault) {
 	r.sink.Faults(scope, slices.Clone(faults))
 }
 
-func equalServices(a, b *sources.Service) bool {
-	return a == b || a.Key == b.Key && a.Interface == b.Interface && slices.Equal(a.Skipped, b.Skipped) && equalInstances(a.Instances, b.Instances)
-}
+// digest tells services apart.
+type digest [sha256.Size]byte
 
-func equalInstances(a, b []sources.Instance) bool {
-	return slices.EqualFunc(a, b, func(x, y sources.Instance) bool { return reflect.DeepEqual(x, y) })
+// digestOf covers everything that a source of this package fills in.
+func digestOf(s *sources.Service) digest {
+	var text []byte
+	add := func(parts ...string) {
+		for _, part := range parts {
+			text = binary.AppendUvarint(text, uint64(len(part)))
+			text = append(text, part...)
+		}
+	}
+	number := func(n int) { text = binary.AppendUvarint(text, uint64(n)) }
+	add(s.Scope, s.Group, s.Name, s.Version)
+	text = strconv.AppendBool(text, s.Interface)
+	number(len(s.Skipped))
+	for _, f := range s.Skipped {
+		add(f.Where, f.Reason)
+	}
+	for i := range s.Instances {
+		at := &s.Instances[i]
+		add(at.ID, at.Address)
+		number(int(at.Weight))
+		text = strconv.AppendBool(strconv.AppendBool(text, at.Healthy), at.Enabled)
+		number(len(at.Ports))
+		for _, p := range at.Ports {
+			add(p.Protocol)
+			number(int(p.Number))
+		}
+		number(len(at.Metadata))
+		for _, key := range slices.Sorted(maps.Keys(at.Metadata)) {
+			add(key, at.Metadata[key])
+		}
+	}
+	return sha256.Sum256(text)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unique"
 )
 
 // dubboURL is a URL as Dubbo writes it into a node's name: encoded once as a whole, its parameters not encoded again.
@@ -32,7 +33,7 @@ func parseURL(node string) (dubboURL, error) {
 	if !found || scheme == "" || strings.ContainsAny(scheme, "/?&=: ") {
 		return dubboURL{}, errors.New("URL has no scheme")
 	}
-	u := dubboURL{scheme: strings.ToLower(scheme)}
+	u := dubboURL{scheme: unique.Make(strings.ToLower(scheme)).Value()}
 	rest, query, _ := strings.Cut(rest, "?")
 	u.params = parseParams(query)
 	authority, _, _ := strings.Cut(rest, "/")
@@ -43,11 +44,12 @@ func parseURL(node string) (dubboURL, error) {
 	return u, err
 }
 
+// parseParams shares equal keys and values among all URLs: most are the same in thousands of them.
 func parseParams(query string) map[string]string {
 	params := make(map[string]string, strings.Count(query, "&")+1)
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, _ := strings.Cut(pair, "="); key != "" {
-			params[key] = value
+			params[unique.Make(key).Value()] = unique.Make(value).Value()
 		}
 	}
 	return params
