@@ -14,8 +14,8 @@ import (
 
 // Bounds of the shared bodies.
 const (
-	maxBodies = 8192
-	bodyIdle  = time.Minute // a body not asked for in this time is dropped, so that it pins no old state
+	maxRefs  = 4 << 20     // entries referred to by all bodies; about 40 bytes each
+	bodyIdle = time.Minute // a body not asked for in this time is dropped, so that it pins no old state
 )
 
 // body is the resources of one state of the world, as bytes.
@@ -31,6 +31,7 @@ type bodies struct {
 
 	mu     sync.Mutex
 	byView map[bodyKey]*cached
+	refs   int // of all
 	pruned time.Time
 }
 
@@ -40,7 +41,9 @@ type bodyKey struct {
 }
 
 type cached struct {
-	used time.Time // guarded by bodies.mu
+	// Guarded by bodies.mu.
+	used time.Time
+	refs int
 
 	mu       sync.Mutex
 	snapshot *store.Snapshot
@@ -53,13 +56,19 @@ func newBodies(now func() time.Time) *bodies {
 
 // get returns the body of a response that holds nothing back.
 func (b *bodies) get(resp *Response) *body {
-	c := b.entry(bodyKey{view: resp.View, kind: resp.Kind})
+	key := bodyKey{view: resp.View, kind: resp.Kind}
+	c := b.entry(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.snapshot == nil, c.snapshot.Generation <= resp.Snapshot.Generation:
 		if c.snapshot == nil || resp.View.differs(c.snapshot, resp.Snapshot, resp.Kind) {
-			c.body = assemble(resp.Resources())
+			body := assemble(resp.Resources())
+			if !b.fits(key, c, len(body.entries)) {
+				c.snapshot, c.body = nil, nil
+				return body
+			}
+			c.body = body
 		}
 		c.snapshot = resp.Snapshot
 		return c.body
@@ -70,14 +79,16 @@ func (b *bodies) get(resp *Response) *body {
 	}
 }
 
+// entry finds or makes a view's, and drops those that nobody has asked for.
 func (b *bodies) entry(key bodyKey) *cached {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	if now.Sub(b.pruned) > bodyIdle || len(b.byView) >= maxBodies {
+	if now.Sub(b.pruned) > bodyIdle {
 		b.pruned = now
 		for k, c := range b.byView {
 			if now.Sub(c.used) > bodyIdle {
+				b.refs -= c.refs
 				delete(b.byView, k)
 			}
 		}
@@ -85,12 +96,29 @@ func (b *bodies) entry(key bodyKey) *cached {
 	c := b.byView[key]
 	if c == nil {
 		c = &cached{}
-		if len(b.byView) < maxBodies {
-			b.byView[key] = c
-		}
+		b.byView[key] = c
 	}
 	c.used = now
 	return c
+}
+
+// fits reports whether a body of so many entries may be kept. Clients choose their views, so the sum is bounded; what does
+// not fit is served all the same, and not shared.
+func (b *bodies) fits(key bodyKey, c *cached, refs int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byView[key] != c { // dropped meanwhile
+		return false
+	}
+	b.refs -= c.refs
+	c.refs = 0
+	if b.refs+refs > maxRefs {
+		delete(b.byView, key)
+		return false
+	}
+	c.refs = refs
+	b.refs += refs
+	return true
 }
 
 // assemble refers to the entries of resources; it copies none.

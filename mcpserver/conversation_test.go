@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "write what came back into the conversat
 //	apply [open] [+KIND:NAME@VALUE[,rev=R][,needs=KIND:NAME]] [-KIND:NAME] …
 //	apply later …                               the same, but the session is not told
 //	tick DURATION
+//	deadline                                    when the session is to be asked again
 //	held                                        what the client is kept from, and why
 //
 // KIND is se, dr, vs, or a whole type URL.
@@ -115,6 +116,11 @@ func (c *conversation) say(verb string, args []string) []string {
 			return nil
 		}
 		return c.show(c.session.Update(c.session.snap, c.now))
+	case "deadline":
+		if at, ok := c.session.Deadline(); ok {
+			return []string{"in " + at.Sub(c.now).String()}
+		}
+		return []string{"none"}
 	case "held":
 		var out []string
 		for i, sub := range c.session.subs {
@@ -158,7 +164,12 @@ func (c *conversation) request(args []string) []string {
 			req.Names = strings.Split(value, ",")
 		case "unsubscribe":
 			req.Unsubscribe = strings.Split(value, ",")
-		case "held":
+		case "deadline":
+		if at, ok := c.session.Deadline(); ok {
+			return []string{"in " + at.Sub(c.now).String()}
+		}
+		return []string{"none"}
+	case "held":
 			req.Initial = map[string]string{}
 			for _, h := range strings.Split(value, ",") {
 				name, v, _ := strings.Cut(h, "@")

@@ -46,7 +46,6 @@ type Result struct {
 	Responses []*Response
 	Acked     []*store.Resource // what the client has just acknowledged, apart from its first full state
 	Nack      *Nack             // the client refused a response
-	Answered  bool              // an awaited response was acknowledged or refused
 }
 
 // Nack is a client's refusal.
@@ -127,7 +126,7 @@ func (s *Session) answered(sub *subscription, req Request, now time.Time) Result
 	if d == nil || req.Nonce != d.nonce {
 		return Result{}
 	}
-	res := Result{Answered: true}
+	var res Result
 	if req.Rejected {
 		s.nacks++
 		res.Nack = &Nack{TypeURL: sub.typeURL, Nonce: d.nonce, Version: d.version, Message: req.Error}
@@ -162,8 +161,12 @@ func (s *Session) Busy() (since time.Time, busy bool) {
 // Deadline is when Update is due although nothing changes, because something held back has settled; false: never.
 func (s *Session) Deadline() (time.Time, bool) {
 	var next time.Time
-	for _, sub := range s.subs {
-		if sub != nil {
+	for i, sub := range s.subs {
+		if sub == nil || sub.base == nil {
+			continue
+		}
+		// What cannot move yet, because a kind before it has not been acknowledged, waits for that.
+		if target := s.target(i); target != nil && target.Generation >= sub.base.Generation {
 			next = sub.deadline(next)
 		}
 	}

@@ -162,7 +162,7 @@ func (sub *subscription) deadline(next time.Time) time.Time {
 	if sub.inflight != nil {
 		return next // its ACK comes first
 	}
-	if sub.base != nil && !sub.sent {
+	if !sub.sent {
 		earlier(sub.due)
 		return next
 	}

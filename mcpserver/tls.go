@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc/credentials"
 )
@@ -21,18 +20,24 @@ type reloader struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	stamps  []stamp
+	files   stamp
 	current *tls.Config
 }
 
-// stamp tells one state of a file from another; the zero stamp is a file that cannot be read.
-type stamp struct {
-	modified time.Time
-	size     int64
+// stamp tells one state of a file from another; a nil one is a file that cannot be read.
+type stamp []os.FileInfo
+
+func (s stamp) equal(t stamp) bool {
+	return slices.EqualFunc(s, t, func(a, b os.FileInfo) bool {
+		if a == nil || b == nil {
+			return a == b
+		}
+		return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	})
 }
 
 func newCredentials(cfg TLSConfig, log *slog.Logger) (credentials.TransportCredentials, error) {
-	r := &reloader{cfg: cfg, log: log, stamps: stamps(cfg)}
+	r := &reloader{cfg: cfg, log: log, files: stampOf(cfg)}
 	current, err := load(cfg)
 	if err != nil {
 		return nil, err
@@ -48,11 +53,11 @@ func newCredentials(cfg TLSConfig, log *slog.Logger) (credentials.TransportCrede
 func (r *reloader) config() *tls.Config {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := stamps(r.cfg)
-	if slices.Equal(now, r.stamps) {
+	now := stampOf(r.cfg)
+	if now.equal(r.files) {
 		return r.current
 	}
-	r.stamps = now
+	r.files = now
 	next, err := load(r.cfg)
 	if err != nil {
 		r.log.Error("the changed TLS files cannot be used; the former ones stay in force", "err", err)
@@ -63,13 +68,15 @@ func (r *reloader) config() *tls.Config {
 	return next
 }
 
-// stamps follows symbolic links, and so the swaps of ConfigMap and Secret mounts.
-func stamps(cfg TLSConfig) []stamp {
-	out := make([]stamp, 3)
-	for i, path := range []string{cfg.Cert, cfg.Key, cfg.ClientCA} {
-		if info, err := os.Stat(path); path != "" && err == nil {
-			out[i] = stamp{modified: info.ModTime(), size: info.Size()}
+// stampOf follows symbolic links, and so the swaps of ConfigMap and Secret mounts.
+func stampOf(cfg TLSConfig) stamp {
+	var out stamp
+	for _, path := range []string{cfg.Cert, cfg.Key, cfg.ClientCA} {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
 		}
+		out = append(out, info)
 	}
 	return out
 }

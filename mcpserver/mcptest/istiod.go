@@ -337,3 +337,21 @@ func (i *Istiod) Wait(t testing.TB, what string, ok func(State) bool) {
 		t.Fatalf("waiting for %s: %v; state: %+v", what, err, i.State())
 	}
 }
+
+// WaitVersion waits until one resource is held in a version. It copies no state, so that benchmarks can use it.
+func (i *Istiod) WaitVersion(t testing.TB, kind store.Kind, name, version string) {
+	t.Helper()
+	for {
+		i.mu.Lock()
+		held, changed := i.held[kind][name].GetMetadata().GetVersion(), i.changed
+		i.mu.Unlock()
+		if held == version {
+			return
+		}
+		select {
+		case <-changed:
+		case <-t.Context().Done():
+			t.Fatalf("%s %s is held at %q, not at %q", kind.Kind, name, held, version)
+		}
+	}
+}
