@@ -81,6 +81,8 @@ func BenchmarkFirstReport(b *testing.B) {
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/1e6, "MB-kept")
 		cancel(errors.New("enough"))
-		<-done
+		if err := <-done; err == nil {
+			b.Fatal("the follower ended without saying why")
+		}
 	}
 }

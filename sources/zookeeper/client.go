@@ -89,7 +89,7 @@ func (s *Source) open(ctx context.Context, failed func(error)) (*session, error)
 	go func() {
 		defer close(sess.ended)
 		<-sctx.Done()
-		if context.Cause(sctx) != errClosed { // lost: nobody is there to take leave of
+		if !errors.Is(context.Cause(sctx), errClosed) { // lost: nobody is there to take leave of
 			d.abort()
 		}
 		conn.Close()
@@ -240,7 +240,7 @@ func (d *dialer) describe(address string) string {
 // fail leaves a failure for open to see, in place of one that it has not seen.
 func (d *dialer) fail(err error) {
 	select {
-	case <-d.failed:
+	case <-d.failed: //nolint:errcheck // the newer one stands
 	default:
 	}
 	select {

@@ -88,12 +88,14 @@ func (f *follower) dispatch(ctx context.Context, jobs chan<- *unit, results <-ch
 		}
 		select {
 		case <-f.watches.fired:
+			now = time.Now()
 			for _, u := range f.watches.take() {
 				f.queue.want(u, now)
 			}
 		case free <- next:
-			f.queue.begin(next, now)
+			f.queue.begin(next, time.Now())
 		case r := <-results:
+			now = time.Now()
 			f.apply(r, now)
 			for more := true; more; { // one report for all that is here
 				select {

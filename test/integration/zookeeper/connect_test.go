@@ -66,6 +66,16 @@ func TestAnUnreadableRootIsUnknownAndStopsNoOther(t *testing.T) {
 	}
 }
 
+func TestAnUnknownSchemeIsTheReason(t *testing.T) {
+	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{})
+	c := config(server.Addr)
+	c.Auth = zookeeper.Auth{Scheme: "nosuch", Credentials: "a:b"}
+	p := follow(t, c).Wait(t, "a reason", unknown)
+	if err := p.States["/dubbo"]; !strings.Contains(err.Error(), "authenticate by nosuch") {
+		t.Errorf("got %v, want a word on the scheme", err)
+	}
+}
+
 func TestAChrootHoldsAllRoots(t *testing.T) {
 	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{})
 	registry := server.Dial(t)
