@@ -165,11 +165,11 @@ func (c *conversation) request(args []string) []string {
 		case "unsubscribe":
 			req.Unsubscribe = strings.Split(value, ",")
 		case "deadline":
-		if at, ok := c.session.Deadline(); ok {
-			return []string{"in " + at.Sub(c.now).String()}
-		}
-		return []string{"none"}
-	case "held":
+			if at, ok := c.session.Deadline(); ok {
+				return []string{"in " + at.Sub(c.now).String()}
+			}
+			return []string{"none"}
+		case "held":
 			req.Initial = map[string]string{}
 			for _, h := range strings.Split(value, ",") {
 				name, v, _ := strings.Cut(h, "@")

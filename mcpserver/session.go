@@ -92,12 +92,19 @@ func (s *Session) Request(req Request, now time.Time) (Result, error) {
 	return s.answered(sub, req, now), nil
 }
 
-// subscribe adds a kind. What waits for its first state may need the new kind, and begins again.
+// subscribe adds a kind. What waits may need the new one, of which the client was taken to know enough until now: a first
+// state that has not been sent begins again, and what is held is judged again.
 func (s *Session) subscribe(i int, sub *subscription) {
 	for _, other := range s.subs {
-		if other != nil && !other.sent {
+		switch {
+		case other == nil:
+		case !other.sent:
 			other.base, other.count = nil, 0
 			clear(other.held)
+		default:
+			for _, h := range other.held {
+				h.due = time.Time{}
+			}
 		}
 	}
 	s.subs[i] = sub
