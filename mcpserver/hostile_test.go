@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -174,6 +175,11 @@ func TestWhoNeverReadsOrAcknowledgesIsCutOff(t *testing.T) {
 		}
 	}
 	eventually(t, "no stream is left", func() bool { return len(srv.Clients()) == 0 })
+	eventually(t, "no connection is left, and nothing on it", func() bool {
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
+		return srv.connected == 0 && len(srv.connections) == 0
+	})
 	if n := metric(t, registry, "meshbridge_mcp_stalls_total").GetCounter().GetValue(); n != 4 {
 		t.Errorf("%v stalls are counted", n)
 	}
@@ -209,6 +215,23 @@ func TestConnectionsAndStreamsBeyondTheBoundAreRefused(t *testing.T) {
 	if n := len(srv.Clients()); n != 2 {
 		t.Errorf("%d streams", n)
 	}
+}
+
+// A client that never reads, and ends its streams by a mistake of its own, does not pile up what it has not read.
+func TestAStreamThatEndsUnreadTakesItsConnectionAlong(t *testing.T) {
+	srv, addr := serve(t, quick(), opened(t, 2000), quickly(t))
+	stream := dial(t, addr, grpc.WithStaticStreamWindowSize(1<<16), grpc.WithStaticConnWindowSize(1<<16))
+	for _, url := range []string{seURL, ""} {
+		if err := stream.Send(&discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: url}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the stream has ended", func() bool { return len(srv.Clients()) == 0 && srv.open.Load() == 0 })
+	eventually(t, "its connection has", func() bool {
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
+		return srv.connected == 0
+	})
 }
 
 func TestAStreamThatSaysNothingIsCutOff(t *testing.T) {

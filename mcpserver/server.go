@@ -44,9 +44,11 @@ type Server struct {
 
 	open atomic.Int64 // streams
 
-	mu      sync.Mutex
-	pacers  map[pacerKey]*pacerRun
-	streams map[*stream]bool
+	mu          sync.Mutex
+	pacers      map[pacerKey]*pacerRun
+	streams     map[*stream]bool
+	connections map[string]*connection // by peer
+	connected   int
 }
 
 // New makes a server; Run starts it. An unreadable certificate is an error.
@@ -54,6 +56,7 @@ func New(cfg Config, source Source, opts Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, opts: opts.withDefaults(), source: source, metrics: newMetrics(), bodies: newBodies(time.Now),
 		began: time.Now(), draining: make(chan struct{}), pacers: map[pacerKey]*pacerRun{}, streams: map[*stream]bool{},
+		connections: map[string]*connection{},
 	}
 	if cfg.TLS.Cert != "" {
 		creds, err := newCredentials(cfg.TLS, s.opts.Log)
@@ -187,7 +190,12 @@ func (s *Server) stream(grpcStream grpc.ServerStream, delta bool, recv func() (R
 		delete(s.streams, st)
 		s.mu.Unlock()
 	}()
-	return s.guard(func() error { return st.serve(ctx) })
+	err = s.guard(func() error { return st.serve(ctx) })
+	if ctx.Err() == nil && st.unread() {
+		s.hangUp(st.peer)
+	}
+	s.opts.Log.Debug("an MCP stream has ended", "peer", st.peer, "authority", st.authority, "err", err)
+	return err
 }
 
 func protocolName(delta bool) string {

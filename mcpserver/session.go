@@ -36,7 +36,7 @@ type Session struct {
 
 	snap    *store.Snapshot
 	subs    []*subscription   // by the order of store.Kinds; nil: not asked for
-	foreign map[string]string // type URL of other kinds to the nonce of their empty answer
+	foreign map[string]string // type URL of other kinds to the nonce of their empty answer; "" once that was acknowledged
 	nonce   int
 	nacks   int
 }
@@ -113,7 +113,11 @@ func (s *Session) subscribe(i int, sub *subscription) {
 // answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind.
 func (s *Session) answerForeign(req Request) (Result, error) {
 	if nonce, ok := s.foreign[req.TypeURL]; ok {
-		if req.Rejected && req.Nonce == nonce {
+		if req.Nonce != nonce {
+			return Result{}, nil
+		}
+		s.foreign[req.TypeURL] = ""
+		if req.Rejected {
 			s.nacks++
 			return Result{Nack: &Nack{TypeURL: req.TypeURL, Nonce: nonce, Message: req.Error}}, nil
 		}
@@ -163,6 +167,17 @@ func (s *Session) Busy() (since time.Time, busy bool) {
 		}
 	}
 	return since, busy
+}
+
+// Unread reports whether any response, of whatever kind, has not been acknowledged.
+func (s *Session) Unread() bool {
+	for _, nonce := range s.foreign {
+		if nonce != "" {
+			return true
+		}
+	}
+	_, busy := s.Busy()
+	return busy
 }
 
 // Deadline is when Update is due although nothing changes, because something held back has settled; false: never.

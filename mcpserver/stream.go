@@ -192,6 +192,11 @@ func (st *stream) busy() bool {
 	return busy
 }
 
+// unread reports whether the client may not have read all that it was sent.
+func (st *stream) unread() bool {
+	return st.session != nil && (len(st.queue) > 0 || st.session.Unread())
+}
+
 // request hands a request to the session, which the first one makes.
 func (st *stream) request(req Request) error {
 	now := time.Now()
@@ -248,6 +253,8 @@ func (st *stream) join(node Node, now time.Time) {
 	st.mu.Lock()
 	st.session = session
 	st.mu.Unlock()
+	st.server.opts.Log.Debug("an MCP client has connected",
+		"node", node.ID, "peer", st.peer, "authority", st.authority, "revision", node.Revision, "protocol", protocolName(st.delta))
 }
 
 func (st *stream) leave() {
