@@ -75,7 +75,7 @@ func pick[T any](b *bench, full, quick T) T {
 
 // child starts a process in a role, which ends with the row or when the returned function is called.
 func (b *bench) child(role string) (*child, func(), error) {
-	c, err := startChild(role)
+	c, err := startChild(b.ctx, role)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -73,9 +74,9 @@ func serve(service any) error {
 	return nil
 }
 
-// startChild starts a process in a role.
-func startChild(role string) (*child, error) {
-	cmd := exec.Command("/proc/self/exe", role)
+// startChild starts a process in a role. It is killed when ctx ends.
+func startChild(ctx context.Context, role string) (*child, error) {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", role)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -18,7 +18,7 @@ func changeRow(b *bench) error {
 		shards   int
 		interval time.Duration
 		linear   int // changes made to the LinearCaches
-	}{{delta, 1, 10 * time.Millisecond, 50}, {sotw, 64, 30 * time.Millisecond, 200}} {
+	}{{delta, 1, 10 * time.Millisecond, 25}, {sotw, 64, 30 * time.Millisecond, 80}} {
 		l := load{name: fmt.Sprintf("change-%d", c.shards), world: world, speaks: c.speaks, clients: 4, shards: c.shards, count: pick(b, 200, 60), interval: c.interval}
 		bridge, err := b.loadBridge(l)
 		if err != nil {
