@@ -113,7 +113,7 @@ func (s *Session) subscribe(i int, sub *subscription) {
 // answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind.
 func (s *Session) answerForeign(req Request) (Result, error) {
 	if nonce, ok := s.foreign[req.TypeURL]; ok {
-		if req.Nonce != nonce {
+		if nonce == "" || req.Nonce != nonce {
 			return Result{}, nil
 		}
 		s.foreign[req.TypeURL] = ""
