@@ -72,6 +72,9 @@ func (f *follower) run(ctx context.Context) error {
 // dispatch owns the follower's state. What can happen: a watch fires, a worker is free for the next unit that is due, a
 // read comes back, a unit becomes due, the session ends.
 func (f *follower) dispatch(ctx context.Context, jobs chan<- *unit, results <-chan result) error {
+	for _, k := range f.model.ifaces { // of an earlier session
+		f.model.outdate(k)
+	}
 	f.addRoots()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -88,10 +91,7 @@ func (f *follower) dispatch(ctx context.Context, jobs chan<- *unit, results <-ch
 		}
 		select {
 		case <-f.watches.fired:
-			now = time.Now()
-			for _, u := range f.watches.take() {
-				f.queue.want(u, now)
-			}
+			f.hear(time.Now())
 		case free <- next:
 			f.queue.begin(next, time.Now())
 		case r := <-results:
@@ -110,6 +110,16 @@ func (f *follower) dispatch(ctx context.Context, jobs chan<- *unit, results <-ch
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// hear takes the watches that fired.
+func (f *follower) hear(now time.Time) {
+	for _, u := range f.watches.take() {
+		if u.kind == interfaceNode {
+			f.model.outdate(f.model.ifaces[u.name])
+		}
+		f.queue.want(u, now)
 	}
 }
 
@@ -148,7 +158,9 @@ func (f *follower) drop(u *unit) {
 
 // apply takes what a read brought into the model. A unit that could not be read keeps what was read of it before.
 func (f *follower) apply(r result, now time.Time) {
+	f.hear(now) // of what came before the answer
 	u := r.unit
+	changed := u.again // while it was being read
 	if r.err == nil && u.kind.isRoot() && !r.exists && f.held(u) {
 		r.err = fmt.Errorf("list %s: the node is gone with all that was below it", u.path)
 		f.queue.done(u, now, nil) // its watch tells when it is back
@@ -162,6 +174,9 @@ func (f *follower) apply(r result, now time.Time) {
 		f.broken[u] = r.err
 	} else {
 		f.take(r)
+	}
+	if changed && u.kind == interfaceNode {
+		f.model.outdate(f.model.ifaces[u.name])
 	}
 	if !u.settled {
 		u.settled = true

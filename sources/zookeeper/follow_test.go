@@ -79,6 +79,32 @@ func TestANodeThatAppearsWhileItIsLookedForIsFound(t *testing.T) {
 	})
 }
 
+func TestANodeThatIsReplacedBetweenTwoListingsIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mapping = "/dubbo/mapping/org.example.Greet"
+		tree := newTree()
+		node, data := dubboInstance("orders", "10.0.0.1", 20880)
+		tree.put(node, data)
+		tree.put(mapping, "orders")
+		removed, back := false, false
+		tree.answered = func(call, path string) {
+			switch {
+			case call == "ChildrenW" && path == "/dubbo/mapping" && !removed:
+				removed = true
+				tree.remove(mapping)
+			case call == "ExistsW" && path == mapping && !back:
+				back = true
+				tree.put(mapping, "orders")
+			}
+		}
+		b := follow(t, tree, Default())
+		b.wait(2 * settle)
+		b.expect("the interface",
+			"/dubbo org.example.Greet (interface)", asApp,
+			"/services orders", asApp)
+	})
+}
+
 func TestABurstIsReadTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree := newTree()

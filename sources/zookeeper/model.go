@@ -17,12 +17,14 @@ type model struct {
 	apps    map[appName]*knownApp
 	mapping map[string][]string // applications by interface
 
-	mapped  map[string]map[string]bool   // interfaces by application: mapping turned round
-	listed  map[endpoint]int             // how many interfaces list an endpoint
+	mapped  map[string]map[string]bool // interfaces by application: mapping turned round
+	listed  map[endpoint]listing
 	members map[endpoint]map[appName]int // which Dubbo applications have it, and how many of their instances
 
-	// covered are the registrations that an interface listed while their node lived.
+	// covered are the registrations that an interface is known to have listed while their node lived. Where it listed them
+	// as of a time before its last change, the next read tells; until then their endpoints are unsure.
 	covered map[registration]bool
+	unsure  map[endpoint]bool
 
 	faulty      map[string][]sources.Fault // rules that could not be read, by interface
 	dirtyIfaces map[string]bool
@@ -33,6 +35,9 @@ type model struct {
 
 type appName struct{ scope, name string }
 
+// listing counts the interfaces that list an endpoint: all, and those of which no change was heard since they were read.
+type listing struct{ all, current int }
+
 // knownInterface is an interface as last read. An interface that only the mapping knows has no node.
 type knownInterface struct {
 	read *iface
@@ -40,6 +45,7 @@ type knownInterface struct {
 	// dropped says that read.services were reported and are kept no longer: they are the bulk of all that is read, and
 	// wanted again only when the interface's applications change.
 	dropped bool
+	current bool // nothing was heard of a change since it was read
 	derived bool // what was reported last had instances from applications
 }
 
@@ -62,8 +68,8 @@ func newModel(scopes []scope) *model {
 	return &model{
 		scopes: scopes,
 		ifaces: map[string]*knownInterface{}, apps: map[appName]*knownApp{}, mapping: map[string][]string{},
-		mapped: map[string]map[string]bool{}, listed: map[endpoint]int{}, members: map[endpoint]map[appName]int{},
-		covered: map[registration]bool{}, faulty: map[string][]sources.Fault{}, dirtyIfaces: map[string]bool{}, dirtyApps: map[appName]bool{},
+		mapped: map[string]map[string]bool{}, listed: map[endpoint]listing{}, members: map[endpoint]map[appName]int{},
+		covered: map[registration]bool{}, unsure: map[endpoint]bool{}, faulty: map[string][]sources.Fault{}, dirtyIfaces: map[string]bool{}, dirtyApps: map[appName]bool{},
 	}
 }
 
@@ -73,7 +79,7 @@ func (m *model) setInterface(name string, read *iface) {
 	if old == nil {
 		old = &knownInterface{read: &iface{}}
 	}
-	next := &knownInterface{read: read, seen: old.seen}
+	next := &knownInterface{read: read, seen: old.seen, current: true}
 	if read == nil {
 		next.read = &iface{}
 		delete(m.ifaces, name)
@@ -90,12 +96,16 @@ func (m *model) setInterface(name string, read *iface) {
 		next.seen[s.Key] = true
 	}
 	for _, e := range next.read.endpoints {
-		if m.listed[e]++; m.listed[e] == 1 {
+		l := m.listed[e]
+		m.listed[e] = listing{l.all + 1, l.current + 1}
+		if l.all == 0 || m.unsure[e] {
 			m.touchMembers(e)
 		}
 	}
+	m.outdate(old)
 	for _, e := range old.read.endpoints {
-		if m.listed[e]--; m.listed[e] == 0 {
+		l := m.listed[e]
+		if m.listed[e] = (listing{l.all - 1, l.current}); l.all == 1 {
 			delete(m.listed, e)
 			m.touchMembers(e)
 		}
@@ -103,7 +113,21 @@ func (m *model) setInterface(name string, read *iface) {
 	m.dirtyIfaces[name] = true
 }
 
+// outdate says that an interface has changed since it was read: what it lists is what it listed then.
+func (m *model) outdate(k *knownInterface) {
+	if k == nil || !k.current {
+		return
+	}
+	k.current = false
+	for _, e := range k.read.endpoints {
+		l := m.listed[e]
+		m.listed[e] = listing{l.all, l.current - 1}
+	}
+}
+
+// touchMembers has the applications looked at again that have an endpoint.
 func (m *model) touchMembers(e endpoint) {
+	delete(m.unsure, e)
 	for name := range m.members[e] {
 		m.dirtyApps[name] = true
 	}
@@ -224,10 +248,14 @@ func (m *model) settleApp(k *knownApp) (changed bool) {
 		if member.dubbo {
 			instance.Ports = nil
 			for n, r := range member.registrations() {
-				if m.listed[r.endpoint] > 0 {
+				l := m.listed[r.endpoint]
+				switch {
+				case m.covered[r]:
+				case l.current > 0:
 					m.covered[r] = true
-				}
-				if !m.covered[r] {
+				case l.all > 0:
+					m.unsure[r.endpoint] = true
+				default:
 					instance.Ports = append(instance.Ports, member.instance.Ports[n])
 				}
 			}

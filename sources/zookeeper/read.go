@@ -76,7 +76,7 @@ func (w *watches) read(u *unit) result {
 		r.iface, r.exists, r.err = w.readInterface(u)
 	case mappingNode:
 		var data []byte
-		data, _, r.exists, r.err = w.data(u, u.path)
+		data, r.exists, r.err = w.data(u, u.path)
 		r.apps = parseMapping(data)
 	case appNode:
 		r.app, r.exists, r.err = w.readApp(u)
@@ -131,12 +131,12 @@ func (w *watches) readApp(u *unit) (*app, bool, error) {
 	for _, node := range nodes {
 		at := path.Join(u.path, node)
 		if _, known := u.instances[node]; !known || u.audited || !w.holds(u, at) {
-			data, stat, exists, err := w.data(u, at)
-			if err != nil {
-				return nil, false, err
+			data, stat, err := w.get(u, at)
+			if errors.Is(err, zk.ErrNoNode) {
+				continue // gone since it was listed: the list will be another one
 			}
-			if !exists {
-				continue // gone since it was listed
+			if err != nil {
+				return nil, false, fmt.Errorf("read %s: %w", at, err)
 			}
 			m, err := parseMember(node, data)
 			u.instances[node] = appInstance{appMember{member: m, path: at, created: stat.Czxid}, err}

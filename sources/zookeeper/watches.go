@@ -188,16 +188,8 @@ func (w *watches) children(u *unit, path string) (names []string, exists bool, e
 		if !errors.Is(err, zk.ErrNoNode) {
 			return nil, false, fmt.Errorf("list %s: %w", path, err)
 		}
-		if w.set(u, path, dataWatch) {
-			return nil, false, nil
-		}
-		exists, _, _, err := w.conn.ExistsW(path)
-		if err != nil {
-			w.unset(u, path, dataWatch)
-			return nil, false, fmt.Errorf("look for %s: %w", path, err)
-		}
-		if !exists {
-			return nil, false, nil
+		if exists, err := w.appears(u, path); !exists {
+			return nil, false, err
 		}
 	}
 	return nil, false, fmt.Errorf("list %s: it comes and goes", path)
@@ -220,17 +212,35 @@ func (w *watches) list(u *unit, path string) ([]string, error) {
 	return names, nil
 }
 
-// data reads a node and makes sure that the unit hears of its next change. Of a node that does not exist it hears
-// through its parent.
-func (w *watches) data(u *unit, path string) (data []byte, stat *zk.Stat, exists bool, err error) {
-	data, stat, err = w.get(u, path)
-	switch {
-	case errors.Is(err, zk.ErrNoNode):
-		return nil, nil, false, nil
-	case err != nil:
-		return nil, nil, false, fmt.Errorf("read %s: %w", path, err)
+// data reads a node and makes sure that the unit hears of its next change, also when it does not exist: its parent's
+// listing would not show that it went and came back.
+func (w *watches) data(u *unit, path string) (data []byte, exists bool, err error) {
+	for range appearTries {
+		data, _, err := w.get(u, path)
+		if err == nil {
+			return data, true, nil
+		}
+		if !errors.Is(err, zk.ErrNoNode) {
+			return nil, false, fmt.Errorf("read %s: %w", path, err)
+		}
+		if exists, err := w.appears(u, path); !exists {
+			return nil, false, err
+		}
 	}
-	return data, stat, true, nil
+	return nil, false, fmt.Errorf("read %s: it comes and goes", path)
+}
+
+// appears arms a watch for a node that did not exist, and reports whether it does by now.
+func (w *watches) appears(u *unit, path string) (bool, error) {
+	if w.set(u, path, dataWatch) {
+		return false, nil
+	}
+	exists, _, _, err := w.conn.ExistsW(path)
+	if err != nil {
+		w.unset(u, path, dataWatch)
+		return false, fmt.Errorf("look for %s: %w", path, err)
+	}
+	return exists, nil
 }
 
 // get reads a node under an armed watch.
