@@ -32,12 +32,7 @@ generate: ## write docs/config.md and docs/config.schema.json from the types
 	go run ./config/gen
 
 fuzz: ## every fuzz target for FUZZTIME each
-	@set -e; for pkg in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!test' | xargs -n1 dirname | sort -u); do \
-	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | awk '{print $$2}'); do \
-	    out=$$(go test ./$$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x 2>&1) || { echo "$$out"; exit 1; }; \
-	    echo "fuzz $$pkg $$target: $$(echo "$$out" | grep -E '^fuzz: elapsed' | tail -n 1)"; \
-	  done; \
-	done
+	@.ci/fuzz $(FUZZTIME)
 
 integration: ## the sources against real registries (fetches and builds them once; root, for a network namespace)
 	cd test && go run ./cmd/testtools integration
