@@ -246,6 +246,34 @@ func TestNothingIsLostUnderChurn(t *testing.T) {
 	}
 }
 
+func TestNothingIsLostInAnEnsembleThatLosesServers(t *testing.T) {
+	servers := harness.StartEnsemble(t, 3, harness.ZooKeeperConfig{})
+	addresses := []string{servers[0].Addr, servers[1].Addr, servers[2].Addr}
+	registry := harness.Dial(t, addresses...)
+	registry.Ensure("/dubbo", "")
+	registry.Ensure("/services", "")
+	r := follow(t, config(addresses...))
+	r.Wait(t, "an empty registry", whole)
+
+	for round, s := range servers {
+		var group sync.WaitGroup
+		for worker := range 8 {
+			group.Go(func() { churn(registry, rand.New(rand.NewPCG(uint64(round+10), uint64(worker))), 200) })
+		}
+		s.Kill()
+		group.Wait()
+		s.Start()
+		registry.WaitSession()
+		if _, err := registry.Sync("/"); err != nil { // what is listed is the newest there is
+			t.Fatal(err)
+		}
+		want := listed(t, registry)
+		r.Wait(t, fmt.Sprintf("what the registry holds after round %d", round), func(p sourcetest.Picture) bool {
+			return whole(p) && maps.EqualFunc(reported(p), want, slices.Equal)
+		})
+	}
+}
+
 func TestProvidersThatExpireAreGone(t *testing.T) {
 	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{})
 	owner := server.Dial(t)

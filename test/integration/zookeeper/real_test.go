@@ -40,6 +40,18 @@ func TestARealDubboProviderIsOneInstanceWithBothProtocols(t *testing.T) {
 	}
 }
 
+func TestARealProviderThatIsKilledGoesWithItsSession(t *testing.T) {
+	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{Lines: []string{"maxSessionTimeout=3000"}})
+	r := follow(t, config(server.Addr))
+	dubbo := harness.StartDubbo(t, harness.DubboConfig{Registry: server.Addr, App: "orders"})
+	r.Wait(t, "the provider", has(harness.DubboInterface, 1))
+	dubbo.Kill()
+	p := r.Wait(t, "no instance", has(harness.DubboInterface, 0))
+	if s := p.Service("orders"); s != nil && len(s.Instances) > 0 {
+		t.Errorf("the killed provider came back as an application: %+v", s)
+	}
+}
+
 func TestARealApplicationLevelProviderIsAServiceAndAnInterface(t *testing.T) {
 	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{})
 	r := follow(t, config(server.Addr))
