@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +27,8 @@ func TestEveryServiceArrives(t *testing.T) {
 		w.endpoints[host(harness.DubboInterface)] = sorted(
 			fmt.Sprintf("%s:%d", dubbo.Address, dubbo.DubboPort), fmt.Sprintf("%s:%d", dubbo.Address, dubbo.TriplePort))
 		w.endpoints["billing.mesh"] = []string{fmt.Sprintf("%s:%d", spring.Address, spring.Port)}
-		bridge := w.bridge(t)
+		w.endpoints["mainframe.mesh"] = []string{"10.3.0.1:8080", "10.3.0.2:8080"}
+		bridge := harness.StartBridge(t, harness.BridgeConfig{YAML: w.config() + legacyHosts(t)})
 		istiod := harness.StartIstiod(t, istiodConfig(t, tool, bridge.MCP))
 
 		w.waitEndpoints(t, istiod)
@@ -39,6 +42,40 @@ func TestEveryServiceArrives(t *testing.T) {
 		if diff := cmp.Diff(converted(t, bridge), held(t, istiod)); diff != "" {
 			t.Errorf("configz is not what convert prints (-want +got)\n%s", firstLines(diff, 60))
 		}
+		nothingRefused(t, istiod)
+	})
+}
+
+// legacyHosts is a source of hosts that no registry knows.
+func legacyHosts(t *testing.T) string {
+	t.Helper()
+	dir := harness.Scratch(t, "services")
+	const list = "services: [{name: mainframe, ports: [{name: http, number: 80, protocol: HTTP}], instances: " +
+		"[{address: 10.3.0.1, port: 8080}, {address: 10.3.0.2, port: 8080}]}]\n"
+	if err := os.WriteFile(filepath.Join(dir, "legacy.yaml"), []byte(list), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("- {name: hosts, file: {path: %q}}\n", dir)
+}
+
+func TestARealProviderThatEndsLeavesAndItsSuccessorArrives(t *testing.T) {
+	eachIstiod(t, func(t *testing.T, tool harness.Tool) {
+		w := newWorld(t)
+		config := harness.DubboConfig{Registry: w.zk.Addr, App: "orders", NoTriple: true}
+		first := harness.StartDubbo(t, config)
+		bridge := w.bridge(t)
+		istiod := harness.StartIstiod(t, istiodConfig(t, tool, bridge.MCP))
+		h := host(harness.DubboInterface)
+		w.endpoints[h] = []string{fmt.Sprintf("%s:%d", first.Address, first.DubboPort)}
+		w.waitEndpoints(t, istiod)
+
+		config.Address = "10.0.0.6"
+		second := harness.StartDubbo(t, config)
+		w.endpoints[h] = append(w.endpoints[h], fmt.Sprintf("%s:%d", second.Address, second.DubboPort))
+		w.waitEndpoints(t, istiod)
+		first.Kill() // without a word: its session must expire
+		w.endpoints[h] = w.endpoints[h][1:]
+		w.waitEndpoints(t, istiod)
 		nothingRefused(t, istiod)
 	})
 }

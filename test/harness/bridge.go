@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -79,8 +80,19 @@ func LaunchBridge(t testing.TB, config BridgeConfig) *Bridge {
 		b.Config: fmt.Appendf(nil, "mcp: {%s}\nadmin: {address: %q}\nlog: {level: debug}\n%s", mcp, admin, config.YAML),
 	})
 	b.args = []string{"run", "--config", b.Config}
+	t.Cleanup(b.sane)
 	b.launch()
 	return b
+}
+
+// sane fails the test when the bridge panicked or, built with -race, raced. It runs when the bridge has been stopped.
+func (b *Bridge) sane() {
+	for _, sign := range []string{"panic", "DATA RACE"} {
+		if log := b.Log(); strings.Contains(log, sign) {
+			lines := strings.SplitN(log[strings.Index(log, sign):], "\n", 41)
+			b.t.Errorf("%s says: %s", b.Name, strings.Join(lines[:min(40, len(lines))], "\n"))
+		}
+	}
 }
 
 func (b *Bridge) launch() {
