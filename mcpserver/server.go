@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -81,7 +82,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		grpc.MaxHeaderListSize(64 << 10),
 		grpc.ConnectionTimeout(20 * time.Second),
 		grpc.ReadBufferSize(4 << 10),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Minute, Time: 30 * time.Second, Timeout: 20 * time.Second}),
@@ -96,16 +96,20 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	var err error
 	select {
 	case err = <-served:
-		err = fmt.Errorf("serve MCP on %s: %w", ln.Addr(), err)
+		close(s.draining)
+		s.stop(server)
 	case <-ctx.Done():
-	}
-	close(s.draining)
-	s.stop(server)
-	if err == nil {
-		<-served
+		close(s.draining)
+		s.stop(server)
+		if err = <-served; errors.Is(err, grpc.ErrServerStopped) { // it had not begun
+			err = nil
+		}
 	}
 	s.pumps.Wait()
-	return err
+	if err != nil {
+		return fmt.Errorf("serve MCP on %s: %w", ln.Addr(), err)
+	}
+	return nil
 }
 
 // stop waits for streams to leave, for a bounded time.

@@ -1,8 +1,10 @@
 package mcpserver
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -127,27 +129,36 @@ func TestAnEndOfAgeChangesNothing(t *testing.T) {
 	}
 }
 
-// The server waits for the ACK of what is in flight before it ends.
+// 1. A response is in flight when the server is told to end. 2. It waits for the ACK, and then ends the stream.
 func TestADrainWaitsForWhatIsInFlight(t *testing.T) {
-	s := opened(t, 5)
 	opts := quickly(t)
 	opts.Drain = 20 * time.Second
-	var istiod *mcptest.Istiod
-	t.Run("the server's life", func(t *testing.T) {
-		_, addr := serve(t, quick(), s, opts)
-		istiod = mcptest.New(mcptest.Options{AckDelay: 200 * time.Millisecond, Types: []string{seURL}})
-		ended := make(chan error, 1)
-		go func() { ended <- istiod.Run(t.Context(), addr) }()
-		t.Cleanup(func() { <-ended })
-		istiod.Wait(t, "the stream", func(s mcptest.State) bool { return s.Streams == 1 })
-		deadline := time.Now().Add(10 * time.Second)
-		for srv := 0; srv == 0 && time.Now().Before(deadline); {
-			srv = istiod.State().Counts[seURL].Responses
-			time.Sleep(time.Millisecond)
-		}
+	srv, err := New(quick(), opened(t, 5), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	served, ended := make(chan error, 1), make(chan error, 1)
+	go func() { served <- srv.Run(ctx, ln) }()
+	told := make(chan struct{})
+	istiod := mcptest.New(mcptest.Options{Types: []string{seURL}, Seen: func(mcptest.Response) { <-told }})
+	go func() { ended <- istiod.Run(t.Context(), ln.Addr().String()) }()
+	eventually(t, "a response is in flight", func() bool {
+		c := srv.Clients()
+		return len(c) == 1 && len(c[0].Kinds) == 1 && c[0].Kinds[0].InFlightSince != nil
 	})
-	if istiod.State().Acked[seURL] == "" {
-		t.Error("the server did not wait for the ACK")
+	end()
+	<-srv.draining
+	close(told)
+	if err := <-ended; status.Code(err) != codes.Unavailable || istiod.State().Acked[seURL] == "" {
+		t.Errorf("the stream ended with %v, the ACK is of %q", err, istiod.State().Acked[seURL])
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 

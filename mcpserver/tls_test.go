@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/url"
 	"os"
@@ -112,9 +113,8 @@ func dialTLS(addr string, cfg *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
 	_, err = conn.Read(make([]byte, 1)) // TLS 1.3 tells the client here that it is refused
-	return err
+	return errors.Join(err, conn.Close())
 }
 
 // lines is a log that may be read while it is written.

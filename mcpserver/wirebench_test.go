@@ -86,6 +86,10 @@ func listen(b *testing.B, serve func(net.Listener) error) string {
 	}
 	done := make(chan error, 1)
 	go func() { done <- serve(ln) }()
-	b.Cleanup(func() { <-done })
+	b.Cleanup(func() {
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
 	return ln.Addr().String()
 }
