@@ -153,6 +153,7 @@ func TestADrainWaitsForWhatIsInFlight(t *testing.T) {
 	})
 	end()
 	<-srv.draining
+	time.Sleep(100 * time.Millisecond) // a server that did not wait would have ended the stream by now
 	close(told)
 	if err := <-ended; status.Code(err) != codes.Unavailable || istiod.State().Acked[seURL] == "" {
 		t.Errorf("the stream ended with %v, the ACK is of %q", err, istiod.State().Acked[seURL])
