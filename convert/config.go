@@ -22,7 +22,8 @@ type Config struct {
 	Mesh Mesh `yaml:"mesh"`
 	// Subsets says which DestinationRules are made. Default: see its keys.
 	Subsets Subsets `yaml:"subsets"`
-	// RetainEmpty is how long a service without usable instances stays as a ServiceEntry without endpoints. Default: 10m.
+	// RetainEmpty is how long a service without usable instances stays as a ServiceEntry without endpoints. An istiod 1.24
+	// keeps the last endpoint of such a ServiceEntry; 0s makes it go with its last instance. Default: 10m.
 	RetainEmpty time.Duration `yaml:"retainEmpty"`
 }
 
