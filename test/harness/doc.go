@@ -12,7 +12,9 @@
 // A server is started by StartX(t, …), which returns when it is ready, ends it when the test does, and prints the end of
 // its log when the test failed. The invariant: a Start function either returns a server that answers, or fails the test.
 //
-//	func TestMain(m *testing.M) { harness.Isolate(); os.Exit(m.Run()) }
+// A further registry is a [Tool] with a folder of its go.mod or pom.xml, and a Start function of its own.
+//
+//	func TestMain(m *testing.M) { harness.Isolate(); os.Exit(m.Run()) } // Isolate(BuildBridge) where bridges are started
 //
 //	func TestX(t *testing.T) {
 //		zk := harness.StartZooKeeper(t, harness.ZooKeeperConfig{})

@@ -31,7 +31,7 @@ func Dial(t testing.TB, servers ...string) *Registry {
 		t.Fatalf("dial ZooKeeper: %v", err)
 	}
 	go func() {
-		for range events { //nolint:revive // the client's event channel must not fill up
+		for range events { // the channel must not fill up
 		}
 	}()
 	r := &Registry{Conn: conn, t: t}
