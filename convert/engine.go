@@ -111,8 +111,10 @@ func (e *engine) build(open bool, now time.Time) store.Change {
 		}
 	}
 	for len(e.dirty) > 0 {
-		for _, host := range e.order() {
-			e.event = e.dirty[host]
+		round, order := e.dirty, e.order()
+		e.dirty = map[string]time.Time{} // an emptied map would keep the size, and the cost of walking it, of its largest round
+		for _, host := range order {
+			e.event = round[host]
 			delete(e.dirty, host)
 			e.convert(host, now)
 		}

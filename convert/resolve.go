@@ -99,7 +99,7 @@ func (r *resolver) take() map[string][]netip.Addr {
 			changed[host] = a.addrs
 		}
 	}
-	clear(r.changed)
+	r.changed = map[string]bool{} // an emptied map keeps the size of its largest burst
 	return changed
 }
 

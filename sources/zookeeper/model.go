@@ -233,8 +233,8 @@ func (m *model) settle(r *reporter) {
 			}
 		}
 	}
-	clear(m.dirtyApps)
-	clear(m.dirtyIfaces)
+	// Anew: an emptied map keeps the size, and the cost of walking it, of its largest burst.
+	m.dirtyApps, m.dirtyIfaces = map[appName]bool{}, map[string]bool{}
 }
 
 // settleApp works out what of an application no interface lists, and reports whether that changed for the interfaces

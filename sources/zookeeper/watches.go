@@ -92,7 +92,7 @@ func (w *watches) take() []*unit {
 	for u := range w.dirty {
 		units = append(units, u)
 	}
-	clear(w.dirty)
+	w.dirty = map[*unit]struct{}{} // an emptied map keeps the size, and the cost of walking it, of its largest burst
 	return units
 }
 
