@@ -34,11 +34,11 @@ generate: ## write docs/config.md and docs/config.schema.json from the types
 fuzz: ## every fuzz target for FUZZTIME each
 	@.ci/fuzz $(FUZZTIME)
 
-integration: ## the sources against real registries (fetches and builds them once; root, for a network namespace)
+integration: ## the sources against real registries (fetches and builds them once; in a network namespace of their own)
 	cd test && go run ./cmd/testtools integration
 	cd test && go test -tags integration -count=1 $(TESTFLAGS) ./integration/...
 
-e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; root, for a network namespace)
+e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; in a network namespace of their own)
 	cd test && go run ./cmd/testtools e2e
 	cd test && go test -tags e2e -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
 
