@@ -14,7 +14,8 @@ type Config struct {
 	Address string `yaml:"address"`
 	// TLS turns on TLS when it names a certificate. Default none.
 	TLS TLSConfig `yaml:"tls"`
-	// Quiet is the pause between bursts of changes to one istiod, counted from its last ACK; 0s is none. Default 150ms.
+	// Quiet is the pause between bursts of changes to one istiod, counted from its last ACK; it is longer by twice the time
+	// that the ACKs of the burst took, by 2s at most. 0s is no pause at all. Default 150ms.
 	Quiet time.Duration `yaml:"quiet"`
 	// Stall is how long a client may leave a response unacknowledged before its stream is closed. Default 2m.
 	Stall time.Duration `yaml:"stall"`

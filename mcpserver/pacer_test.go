@@ -98,7 +98,6 @@ func TestTheNextBurstWaitsForEveryAckAndThenForQuiet(t *testing.T) {
 		r.ack(1)
 		r.change(1, "2")
 		r.change(3, "1")
-		time.Sleep(time.Second)
 		r.want()
 		r.ack(2)
 		time.Sleep(149 * time.Millisecond)
@@ -106,6 +105,32 @@ func TestTheNextBurstWaitsForEveryAckAndThenForQuiet(t *testing.T) {
 		r.change(4, "1")
 		time.Sleep(time.Millisecond)
 		r.want(1, 3, 4)
+	})
+}
+
+func TestAfterABurstThatTookLongThePauseIsLonger(t *testing.T) {
+	pacing(t, 150*time.Millisecond, func(r *rig) {
+		for _, burst := range []struct{ took, pause time.Duration }{
+			{20 * time.Millisecond, 190 * time.Millisecond},
+			{500 * time.Millisecond, 1150 * time.Millisecond},
+			{1900 * time.Millisecond, 2150 * time.Millisecond},
+			{0, 150 * time.Millisecond},
+		} {
+			r.change(1, "x"+burst.took.String())
+			r.want(1)
+			r.push(1)
+			r.change(2, "x"+burst.took.String())
+			time.Sleep(burst.took)
+			r.want()
+			r.ack(1)
+			time.Sleep(burst.pause - time.Millisecond)
+			r.want()
+			time.Sleep(time.Millisecond)
+			r.want(2)
+			r.push(2)
+			r.ack(2)
+			time.Sleep(time.Second)
+		}
 	})
 }
 
