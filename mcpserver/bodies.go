@@ -14,15 +14,17 @@ import (
 
 // Bounds of the shared bodies.
 const (
-	maxRefs  = 4 << 20     // entries referred to by all bodies; about 40 bytes each
-	bodyIdle = time.Minute // a body not asked for in this time is dropped, so that it pins no old state
+	maxRefs   = 4 << 20     // entries referred to by all bodies; about 40 bytes each
+	maxJoined = 32 << 20    // bytes of the bodies that are copies in one piece
+	bodyIdle  = time.Minute // a body not asked for in this time is dropped, so that it pins no old state
 )
 
 // body is the resources of one state of the world, as bytes.
 type body struct {
-	entries mem.BufferSlice
-	bytes   int
-	version string // a hash of the state, equal on every replica
+	entries   mem.BufferSlice
+	resources int
+	bytes     int
+	version   string // a hash of the state, equal on every replica
 }
 
 // bodies shares each view's newest body among the streams of that view, which ask for it at about the same time.
@@ -32,6 +34,7 @@ type bodies struct {
 	mu     sync.Mutex
 	byView map[bodyKey]*cached
 	refs   int // of all
+	joined int // bytes of all that are
 	pruned time.Time
 }
 
@@ -42,8 +45,9 @@ type bodyKey struct {
 
 type cached struct {
 	// Guarded by bodies.mu.
-	used time.Time
-	refs int
+	used   time.Time
+	refs   int
+	joined int
 
 	mu       sync.Mutex
 	snapshot *store.Snapshot
@@ -64,9 +68,13 @@ func (b *bodies) get(resp *Response) *body {
 	case c.snapshot == nil, c.snapshot.Generation <= resp.Snapshot.Generation:
 		if c.snapshot == nil || resp.View.differs(c.snapshot, resp.Snapshot, resp.Kind) {
 			body := assemble(resp.Resources())
-			if !b.fits(key, c, len(body.entries)) {
+			keep, join := b.fits(key, c, body)
+			if !keep {
 				c.snapshot, c.body = nil, nil
 				return body
+			}
+			if join {
+				body.join()
 			}
 			c.body = body
 		}
@@ -89,6 +97,7 @@ func (b *bodies) entry(key bodyKey) *cached {
 		for k, c := range b.byView {
 			if now.Sub(c.used) > bodyIdle {
 				b.refs -= c.refs
+				b.joined -= c.joined
 				delete(b.byView, k)
 			}
 		}
@@ -102,23 +111,29 @@ func (b *bodies) entry(key bodyKey) *cached {
 	return c
 }
 
-// fits reports whether a body of so many entries may be kept. Clients choose their views, so the sum is bounded; what does
-// not fit is served all the same, and not shared.
-func (b *bodies) fits(key bodyKey, c *cached, refs int) bool {
+// fits reports whether a body may be kept, and whether as a copy in one piece. Clients choose their views, so the sums are
+// bounded; what does not fit is served all the same, and not shared or not copied.
+func (b *bodies) fits(key bodyKey, c *cached, next *body) (keep, join bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byView[key] != c { // dropped meanwhile
-		return false
+		return false, false
 	}
 	b.refs -= c.refs
-	c.refs = 0
-	if b.refs+refs > maxRefs {
+	b.joined -= c.joined
+	c.refs, c.joined = 0, 0
+	switch {
+	case b.joined+next.bytes <= maxJoined:
+		c.joined = next.bytes
+	case b.refs+len(next.entries) <= maxRefs:
+		c.refs = len(next.entries)
+	default:
 		delete(b.byView, key)
-		return false
+		return false, false
 	}
-	c.refs = refs
-	b.refs += refs
-	return true
+	b.refs += c.refs
+	b.joined += c.joined
+	return true, c.joined > 0
 }
 
 // assemble refers to the entries of resources; it copies none.
@@ -130,6 +145,16 @@ func assemble(resources iter.Seq[*store.Resource]) *body {
 		b.bytes += len(r.Entry())
 		hash.Write([]byte(r.Version)) // never fails
 	}
+	b.resources = len(b.entries)
 	b.version = hex.EncodeToString(hash.Sum(nil)[:8])
 	return b
+}
+
+// join copies the entries into one buffer: gRPC takes each buffer on its own, and for each stream.
+func (b *body) join() {
+	joined := make([]byte, 0, b.bytes)
+	for _, e := range b.entries {
+		joined = append(joined, e.ReadOnlyData()...)
+	}
+	b.entries = mem.BufferSlice{mem.SliceBuffer(joined)}
 }

@@ -44,7 +44,7 @@ func encode(resp *Response, cache *bodies) *frame {
 	end := tail(resp, b.version)
 	data := make(mem.BufferSlice, 0, len(b.entries)+1)
 	data = append(append(data, b.entries...), end)
-	return &frame{data: data, bytes: b.bytes + len(end), resources: len(b.entries), version: b.version}
+	return &frame{data: data, bytes: b.bytes + len(end), resources: b.resources, version: b.version}
 }
 
 // tail is all of a response but its resources.
