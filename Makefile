@@ -26,6 +26,7 @@ check: ## format, vet, lint, race detector, tidy and generated files up to date
 	go run $(LINT) run ./...
 	go mod tidy -diff
 	cd test && go mod tidy -diff
+	cd test && go test $(TESTFLAGS) ./bench
 	go test -race $(TESTFLAGS) ./...
 
 generate: ## write docs/config.md and docs/config.schema.json from the types

@@ -15,7 +15,7 @@ import (
 // Bounds of the shared bodies.
 const (
 	maxRefs   = 4 << 20     // entries referred to by all bodies; about 40 bytes each
-	maxJoined = 32 << 20    // bytes of the bodies that are copies in one piece
+	maxJoined = 16 << 20    // bytes of the bodies that are copies in one piece
 	bodyIdle  = time.Minute // a body not asked for in this time is dropped, so that it pins no old state
 )
 
