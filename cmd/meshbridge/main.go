@@ -11,7 +11,7 @@ import (
 )
 
 // gcPercent spends a little processor on a smaller heap: most of it is what is served, which lives long.
-const gcPercent = 50
+const gcPercent = 40
 
 func main() {
 	if os.Getenv("GOGC") == "" {

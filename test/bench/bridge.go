@@ -43,7 +43,7 @@ type BridgeStarted struct {
 }
 
 // gcPercent is what cmd/meshbridge sets where GOGC is not set.
-const gcPercent = 50
+const gcPercent = 40
 
 // Start starts the bridge and returns when its whole world is served.
 func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
