@@ -6,7 +6,10 @@ import (
 	"meshbridge/convert"
 	"meshbridge/mcpserver"
 	"meshbridge/sources"
+	"meshbridge/sources/consul"
+	"meshbridge/sources/eureka"
 	"meshbridge/sources/file"
+	"meshbridge/sources/nacos"
 	"meshbridge/sources/zookeeper"
 )
 
@@ -87,6 +90,12 @@ type Source struct {
 	File *file.Config `yaml:"file"`
 	// Zookeeper follows Dubbo and Spring Cloud in ZooKeeper. Default: none; a source has exactly one kind of registry.
 	Zookeeper *zookeeper.Config `yaml:"zookeeper"`
+	// Nacos follows the services of Nacos 2 or 3. Default: none; a source has exactly one kind of registry.
+	Nacos *nacos.Config `yaml:"nacos"`
+	// Eureka follows the applications of Eureka. Default: none; a source has exactly one kind of registry.
+	Eureka *eureka.Config `yaml:"eureka"`
+	// Consul follows the catalog of Consul. Default: none; a source has exactly one kind of registry.
+	Consul *consul.Config `yaml:"consul"`
 	// Required says whether the first answer to any client waits until this source is read, or covered by what it last
 	// said. Default: true.
 	Required bool `yaml:"required"`
@@ -113,12 +122,18 @@ func DefaultOf(t reflect.Type) any {
 		return file.Default()
 	case reflect.TypeFor[zookeeper.Config]():
 		return zookeeper.Default()
+	case reflect.TypeFor[nacos.Config]():
+		return nacos.Default()
+	case reflect.TypeFor[eureka.Config]():
+		return eureka.Default()
+	case reflect.TypeFor[consul.Config]():
+		return consul.Default()
 	}
 	return nil
 }
 
 // Kinds names the kinds of registry that a source can be.
-func Kinds() []string { return []string{"file", "zookeeper"} }
+func Kinds() []string { return []string{"file", "zookeeper", "nacos", "eureka", "consul"} }
 
 // Kind is the source's kind of registry, "" unless it has exactly one.
 func (s *Source) Kind() string {
@@ -130,21 +145,33 @@ func (s *Source) Kind() string {
 
 func (s *Source) kinds() []string {
 	var kinds []string
-	if s.File != nil {
-		kinds = append(kinds, "file")
-	}
-	if s.Zookeeper != nil {
-		kinds = append(kinds, "zookeeper")
+	for i, given := range []bool{s.File != nil, s.Zookeeper != nil, s.Nacos != nil, s.Eureka != nil, s.Consul != nil} {
+		if given {
+			kinds = append(kinds, Kinds()[i])
+		}
 	}
 	return kinds
+}
+
+// tls is how the source trusts its servers, nil for plain TCP.
+func (s *Source) tls() *sources.TLS {
+	switch {
+	case s.Zookeeper != nil:
+		return s.Zookeeper.TLS
+	case s.Nacos != nil:
+		return s.Nacos.TLS
+	case s.Eureka != nil:
+		return s.Eureka.TLS
+	case s.Consul != nil:
+		return s.Consul.TLS
+	}
+	return nil
 }
 
 // later lists what the file will hold one day, and this version does not read.
 func later() map[string]string {
 	keys := map[string]string{}
-	for _, key := range []string{
-		"protect", "views", "canary", "sources[].protect", "sources[].nacos", "sources[].eureka", "sources[].consul",
-	} {
+	for _, key := range []string{"views", "canary"} {
 		keys[key] = "not in this version"
 	}
 	return keys
@@ -157,8 +184,8 @@ func (c *Config) resolve(dir string) {
 		if f := c.Sources[i].File; f != nil {
 			paths = append(paths, &f.Path)
 		}
-		if z := c.Sources[i].Zookeeper; z != nil && z.TLS != nil {
-			paths = append(paths, &z.TLS.CA, &z.TLS.Cert, &z.TLS.Key)
+		if t := c.Sources[i].tls(); t != nil {
+			paths = append(paths, &t.CA, &t.Cert, &t.Key)
 		}
 	}
 	for _, path := range paths {

@@ -79,7 +79,9 @@ func (d *Diff) compareSources(before, after []Source) {
 }
 
 // registry is the part of a source that its adapter reads.
-func (s Source) registry() Source { return Source{File: s.File, Zookeeper: s.Zookeeper} }
+func (s Source) registry() Source {
+	return Source{File: s.File, Zookeeper: s.Zookeeper, Nacos: s.Nacos, Eureka: s.Eureka, Consul: s.Consul}
+}
 
 // differences lists the paths of the settings that differ.
 func differences(a, b reflect.Value, path string) []string {

@@ -68,6 +68,15 @@ func (s Source) Validate() error {
 	if s.Zookeeper != nil {
 		errs = append(errs, strict.Prefix("zookeeper", s.Zookeeper.Validate()))
 	}
+	if s.Nacos != nil {
+		errs = append(errs, strict.Prefix("nacos", s.Nacos.Validate()))
+	}
+	if s.Eureka != nil {
+		errs = append(errs, strict.Prefix("eureka", s.Eureka.Validate()))
+	}
+	if s.Consul != nil {
+		errs = append(errs, strict.Prefix("consul", s.Consul.Validate()))
+	}
 	errs = append(errs, s.SourceConfig.Validate())
 	return errors.Join(errs...)
 }

@@ -63,13 +63,13 @@ func TestRunAppliesWhatSourcesReportAndOpensTheGate(t *testing.T) {
 		r := run(t, compile(t, ""), Options{Registerer: registry}, sources.Expected{Name: "a", Required: true}, sources.Expected{Name: "b", Required: true})
 		a, b := r.mirror.Sink("a"), r.mirror.Sink("b")
 		a.Scopes([]string{""})
-		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1")})
+		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1")}, nil)
 		synctest.Wait()
 		if snap, _ := r.store.Snapshot(); snap.Open || snap.Len(store.ServiceEntry) != 0 {
 			t.Errorf("served before every source is in: %d, open %v", snap.Len(store.ServiceEntry), snap.Open)
 		}
 		b.Scopes([]string{""})
-		b.Snapshot("", []*sources.Service{service("users", "10.0.0.2", "bad address")})
+		b.Snapshot("", []*sources.Service{service("users", "10.0.0.2", "bad address")}, nil)
 		synctest.Wait()
 		snap, _ := r.store.Snapshot()
 		if !snap.Open || snap.Len(store.ServiceEntry) != 2 || snap.Generation != 1 {
@@ -111,7 +111,7 @@ func TestRunRemovesWhatIsRetainedWhenItsTimeIsUp(t *testing.T) {
 		r := run(t, compile(t, "retainEmpty: 10m"), Options{}, sources.Expected{Name: "a"})
 		a := r.mirror.Sink("a")
 		a.Scopes([]string{""})
-		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1"), service("users", "10.0.0.2")})
+		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1"), service("users", "10.0.0.2")}, nil)
 		synctest.Wait()
 		a.Update("", []*sources.Service{service("orders")}, nil)
 		time.Sleep(5 * time.Minute)
@@ -144,7 +144,7 @@ func TestSetRulesConvertsAnew(t *testing.T) {
 		r := run(t, compile(t, ""), Options{}, sources.Expected{Name: "a"})
 		a := r.mirror.Sink("a")
 		a.Scopes([]string{""})
-		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1")})
+		a.Snapshot("", []*sources.Service{service("orders", "10.0.0.1")}, nil)
 		synctest.Wait()
 		r.SetRules(compile(t, "mesh: {domain: corp.example}"))
 		synctest.Wait()
@@ -207,7 +207,7 @@ func TestHostNamesAreFollowedAndKeepTheirLastAnswer(t *testing.T) {
 		r := run(t, compile(t, ""), Options{Lookup: dns.lookup}, sources.Expected{Name: "a"})
 		a := r.mirror.Sink("a")
 		a.Scopes([]string{""})
-		a.Snapshot("", []*sources.Service{service("orders", "app.example.com")})
+		a.Snapshot("", []*sources.Service{service("orders", "app.example.com")}, nil)
 		time.Sleep(time.Second)
 		if snap, _ := r.store.Snapshot(); snap.Open {
 			t.Error("the gate opened before the first answer")
@@ -258,7 +258,7 @@ func TestAHostNameKeepsItsAnswerOverARestart(t *testing.T) {
 			r := run(t, compile(t, ""), Options{Lookup: dns.lookup, StateDir: dir}, sources.Expected{Name: "a"})
 			a := r.mirror.Sink("a")
 			a.Scopes([]string{""})
-			a.Snapshot("", []*sources.Service{service("orders", "app.example.com")})
+			a.Snapshot("", []*sources.Service{service("orders", "app.example.com")}, nil)
 			time.Sleep(time.Second)
 			synctest.Wait()
 			if diff := cmp.Diff([]string{"10.0.0.1"}, r.addressesOf("orders.mesh")); diff != "" {

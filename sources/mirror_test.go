@@ -59,9 +59,9 @@ func TestOnlyWhatChangedIsTaken(t *testing.T) {
 	m := newMirror(sources.Expected{Name: "a", Required: true})
 	sink := m.Sink("a")
 	sink.Scopes([]string{"s"})
-	sink.Snapshot("s", []*sources.Service{service("x", "1"), service("y", "1", "2")})
+	sink.Snapshot("s", []*sources.Service{service("x", "1"), service("y", "1", "2")}, nil)
 	expect(t, m, "a/x=1 a/y=2", true)
-	sink.Snapshot("s", []*sources.Service{service("y", "2", "1"), service("x", "1", "3")})
+	sink.Snapshot("s", []*sources.Service{service("y", "2", "1"), service("x", "1", "3")}, nil)
 	expect(t, m, "a/x=2", true)
 	sink.Update("s", []*sources.Service{service("y")}, []sources.Key{{Scope: "s", Name: "x"}, {Scope: "s", Name: "never"}})
 	expect(t, m, "a/x=-1 a/y=0", true)
@@ -72,7 +72,7 @@ func TestTheGateOpensWhenEveryScopeOfEveryRequiredSourceIsRead(t *testing.T) {
 	m := newMirror(sources.Expected{Name: "a", Required: true}, sources.Expected{Name: "b", Required: true}, sources.Expected{Name: "c"})
 	a, b := m.Sink("a"), m.Sink("b")
 	a.Scopes([]string{"s1", "s2"})
-	a.Snapshot("s1", nil)
+	a.Snapshot("s1", nil, nil)
 	a.Update("s2", []*sources.Service{service("part", "1")}, nil)
 	b.Scopes([]string{"s"})
 	b.State("s", errors.New("refused"))
@@ -80,9 +80,9 @@ func TestTheGateOpensWhenEveryScopeOfEveryRequiredSourceIsRead(t *testing.T) {
 	if diff := cmp.Diff([]string{`source a: scope "s2" not read yet`, `source b: scope "s" not read yet: refused`}, m.Waiting()); diff != "" {
 		t.Error(diff)
 	}
-	a.Snapshot("s2", []*sources.Service{service("part", "1")})
+	a.Snapshot("s2", []*sources.Service{service("part", "1")}, nil)
 	expect(t, m, "", false)
-	b.Snapshot("s", nil)
+	b.Snapshot("s", nil, nil)
 	select {
 	case <-m.Dirty():
 	default:
@@ -102,7 +102,7 @@ func TestTheGateOpensWithTheLastPartOfManyServices(t *testing.T) {
 	for i := range 5000 {
 		many = append(many, service(fmt.Sprint("x", i), "1"))
 	}
-	sink.Snapshot("s", many)
+	sink.Snapshot("s", many, nil)
 	taken := 0
 	for open := false; !open; {
 		<-m.Dirty()
@@ -127,7 +127,7 @@ func TestASourceNoLongerExpectedIsForgottenAndItsReportsAreDropped(t *testing.T)
 	m := newMirror(sources.Expected{Name: "a", Required: true}, sources.Expected{Name: "b", Required: true})
 	for _, n := range []string{"a", "b"} {
 		m.Sink(n).Scopes([]string{"s"})
-		m.Sink(n).Snapshot("s", []*sources.Service{service("x", "1")})
+		m.Sink(n).Snapshot("s", []*sources.Service{service("x", "1")}, nil)
 	}
 	expect(t, m, "a/x=1 b/x=1", true)
 	m.Expect([]sources.Expected{{Name: "b", Required: true}})
@@ -139,8 +139,8 @@ func TestAScopeNoLongerNamedIsForgotten(t *testing.T) {
 	m := newMirror(sources.Expected{Name: "a", Required: true})
 	sink := m.Sink("a")
 	sink.Scopes([]string{"s1", "s2"})
-	sink.Snapshot("s1", []*sources.Service{service("x", "1")})
-	sink.Snapshot("s2", []*sources.Service{service("x", "1")})
+	sink.Snapshot("s1", []*sources.Service{service("x", "1")}, nil)
+	sink.Snapshot("s2", []*sources.Service{service("x", "1")}, nil)
 	expect(t, m, "a/x=1 a/x=1", true)
 	sink.Scopes([]string{"s2"})
 	expect(t, m, "a/x=-1", true)
@@ -160,7 +160,7 @@ func TestALostSourceIsUnknownAndKeepsWhatItReported(t *testing.T) {
 		}()
 		report := func(s sources.Sink) error {
 			s.Scopes([]string{"s"})
-			s.Snapshot("s", []*sources.Service{service("x", "1")})
+			s.Snapshot("s", []*sources.Service{service("x", "1")}, nil)
 			return nil
 		}
 		script.Do(ctx, report)
@@ -197,7 +197,7 @@ func TestCountsFollowTheServices(t *testing.T) {
 	sink.Scopes([]string{"s"})
 	sick := service("y", "1", "2")
 	sick.Instances[0].Healthy = false
-	sink.Snapshot("s", []*sources.Service{service("x", "1"), sick})
+	sink.Snapshot("s", []*sources.Service{service("x", "1"), sick}, nil)
 	st := m.Sources()[0].Scopes[0]
 	if st.Services != 2 || st.Instances != 3 || st.Usable != 2 {
 		t.Errorf("%d services, %d instances, %d usable", st.Services, st.Instances, st.Usable)

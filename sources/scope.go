@@ -115,12 +115,12 @@ func (s *mirrored) scope(id string, now time.Time) *scope {
 	return sc
 }
 
-func (r *recorder) Snapshot(id string, services []*Service) {
+func (r *recorder) Snapshot(id string, services []*Service, unknown func(Key) bool) {
 	news := packAll(id, services)
 	r.record(func(m *Mirror, s *mirrored) {
 		sc := s.scope(id, m.now())
 		for key := range sc.services {
-			if _, stays := news[key]; !stays {
+			if _, stays := news[key]; !stays && (unknown == nil || !unknown(key)) {
 				m.removeLocked(s, sc, key)
 			}
 		}
@@ -145,6 +145,15 @@ func (r *recorder) Update(id string, changed []*Service, removed []Key) {
 		if sc.status.State != Unread {
 			sc.status.LastReport = m.now()
 			m.stateLocked(s, sc, Synced, "")
+		}
+	})
+}
+
+func (r *recorder) Retire(id string, keys []Key) {
+	r.record(func(m *Mirror, s *mirrored) {
+		sc := s.scope(id, m.now())
+		for _, key := range keys {
+			m.removeLocked(s, sc, key)
 		}
 	})
 }

@@ -22,11 +22,16 @@ type Sink interface {
 	// Scopes names all scopes that the source follows. It is called first, and again when they change; a scope no longer
 	// named is forgotten with its services.
 	Scopes(names []string)
-	// Snapshot replaces all services of the scope. An empty snapshot says that the scope is known to be empty.
-	Snapshot(scope string, services []*Service)
+	// Snapshot replaces all services of the scope. An empty snapshot says that the scope is known to be empty. Of a service
+	// that it does not list but that unknown tells of, what was last reported stands: it could not be read, and may be there.
+	// A nil unknown tells of none. It is called before Snapshot returns, and not after.
+	Snapshot(scope string, services []*Service, unknown func(Key) bool)
 	// Update replaces the changed services and forgets the removed ones. A changed service without instances has none now.
 	// Updates of a scope before its first Snapshot are kept as parts of a picture not yet whole.
 	Update(scope string, changed []*Service, removed []Key)
+	// Retire forgets services that their owner took away on purpose, such as those of a deleted file: it is no loss to guard
+	// against. Removals of which a registry cannot know the cause come as Snapshot and Update.
+	Retire(scope string, keys []Key)
 	// State says that the scope is being followed (nil), or why it is unknown just now. Snapshot and Update imply nil.
 	State(scope string, err error)
 	// Faults replaces the list of what could not be read in a scope that is otherwise known, such as one broken file.

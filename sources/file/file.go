@@ -117,7 +117,7 @@ func (f *folder) report(sink sources.Sink) {
 	}
 	if changed || !f.reported {
 		f.reported = true
-		sink.Snapshot(f.dir, services)
+		sink.Snapshot(f.dir, services, nil)
 		sink.Faults(f.dir, faults)
 	} else {
 		sink.State(f.dir, nil)

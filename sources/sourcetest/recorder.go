@@ -65,7 +65,7 @@ func (r *Recorder) Scopes(names []string) {
 }
 
 // Snapshot implements sources.Sink.
-func (r *Recorder) Snapshot(scope string, services []*sources.Service) {
+func (r *Recorder) Snapshot(scope string, services []*sources.Service, unknown func(sources.Key) bool) {
 	r.report(func() {
 		r.snapshots[scope]++
 		r.states[scope] = nil
@@ -77,8 +77,12 @@ func (r *Recorder) Snapshot(scope string, services []*sources.Service) {
 			}
 			r.put(scope, s, old[s.Key])
 		}
-		for key := range old {
-			if r.scopes[scope][key] == nil {
+		for key, s := range old {
+			switch {
+			case r.scopes[scope][key] != nil:
+			case unknown != nil && unknown(key):
+				r.scopes[scope][key] = s
+			default:
 				r.removals++
 			}
 		}
@@ -97,6 +101,16 @@ func (r *Recorder) Update(scope string, changed []*sources.Service, removed []so
 			r.put(scope, s, r.scopes[scope][s.Key])
 		}
 		for _, k := range removed {
+			delete(r.scopes[scope], k)
+			r.removals++
+		}
+	})
+}
+
+// Retire implements sources.Sink.
+func (r *Recorder) Retire(scope string, keys []sources.Key) {
+	r.report(func() {
+		for _, k := range keys {
 			delete(r.scopes[scope], k)
 			r.removals++
 		}

@@ -54,8 +54,11 @@ func (crowd) ExistsW(string) (bool, *zk.Stat, <-chan zk.Event, error) { return f
 // dropSink keeps nothing and says when each scope has had its first report.
 type dropSink struct{ whole chan string }
 
-func (s dropSink) Scopes([]string)                                  {}
-func (s dropSink) Snapshot(scope string, _ []*sources.Service)      { s.whole <- scope }
+func (s dropSink) Scopes([]string) {}
+func (s dropSink) Snapshot(scope string, _ []*sources.Service, _ func(sources.Key) bool) {
+	s.whole <- scope
+}
+func (s dropSink) Retire(string, []sources.Key)                     {}
 func (s dropSink) Update(string, []*sources.Service, []sources.Key) {}
 func (s dropSink) State(string, error)                              {}
 func (s dropSink) Faults(string, []sources.Fault)                   {}

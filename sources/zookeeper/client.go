@@ -3,12 +3,10 @@ package zookeeper
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +45,7 @@ func (s *session) close() {
 // Until then it calls failed for each attempt that was in vain. It returns an error when ctx ends, or when the failure
 // is not one of connecting.
 func (s *Source) open(ctx context.Context, failed func(error)) (*session, error) {
-	tlsConfig, err := s.cfg.TLS.load()
+	tlsConfig, err := s.cfg.TLS.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -134,31 +132,6 @@ func (s *session) why(act string, err error) error {
 		err = context.Cause(s.ctx)
 	}
 	return fmt.Errorf("%s: %w", act, err)
-}
-
-// load reads the files of a TLS configuration; nil is plain TCP.
-func (t *TLS) load() (*tls.Config, error) {
-	if t == nil {
-		return nil, nil
-	}
-	c := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no certificate in PEM form", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert and tls.key: %w", err)
-		}
-		c.Certificates = []tls.Certificate{cert}
-	}
-	return c, nil
 }
 
 // dialer makes the TCP and TLS connections of one client and paces them.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"meshbridge/sources"
 	"meshbridge/sources/sourcetest"
 )
 
@@ -85,7 +86,7 @@ func TestAServerThatHangsUpOrKeepsSilentIsLeftForTheNext(t *testing.T) {
 
 func TestMissingCertificatesAreTheReason(t *testing.T) {
 	rec, _ := sourcetest.Start(t, quietSource(t, func(c *Config) {
-		c.Servers, c.TLS = []string{"127.0.0.1:1"}, &TLS{CA: "/does/not/exist"}
+		c.Servers, c.TLS = []string{"127.0.0.1:1"}, &sources.TLS{CA: "/does/not/exist"}
 	}))
 	rec.Wait(t, "a reason", unknownBecause("tls.ca"))
 }

@@ -32,7 +32,7 @@ type Config struct {
 	// Identity shown to ZooKeeper, for trees that are not readable by anyone. Default: none.
 	Auth Auth `yaml:"auth"`
 	// TLS towards the servers' secureClientPort; an empty block trusts the system's authorities. Default: plain TCP.
-	TLS *TLS `yaml:"tls"`
+	TLS *sources.TLS `yaml:"tls"`
 	// Silence after which a server counts as lost is two thirds of this; the server may bound it. Default: 15s.
 	SessionTimeout time.Duration `yaml:"sessionTimeout"`
 	// What Dubbo registers. Default: everything below /dubbo and /services.
@@ -47,20 +47,6 @@ type Auth struct {
 	Scheme string `yaml:"scheme"`
 	// Credentials of the scheme, for digest user:password. Default: none, so no identity is shown.
 	Credentials sources.Secret `yaml:"credentials"`
-}
-
-// TLS is how to trust the servers and be trusted by them. Its files are read anew for each connection.
-type TLS struct {
-	// PEM file of the authorities that sign the servers' certificates. Default: the system's authorities.
-	CA string `yaml:"ca"`
-	// PEM file of the client's certificate, for servers that ask for one. Default: none.
-	Cert string `yaml:"cert"`
-	// PEM file of the client certificate's key. Default: none.
-	Key string `yaml:"key"`
-	// Name that the servers' certificates must carry. Default: the host of the server connected to.
-	ServerName string `yaml:"serverName"`
-	// Accept any certificate; for tests only. Default: false.
-	InsecureSkipVerify bool `yaml:"insecureSkipVerify"`
 }
 
 // Dubbo says where Dubbo registers and which of its registrations count.
@@ -110,8 +96,8 @@ func (c Config) Validate() error {
 		fault("sessionTimeout: %v is too short: at least 1s", c.SessionTimeout)
 	}
 	faults = append(faults, c.Auth.faults()...)
-	if c.TLS != nil && (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		fault("tls: cert and key belong together: set both or neither")
+	if err := c.TLS.Validate(); err != nil {
+		fault("tls: %w", err)
 	}
 	faults = append(faults, c.rootFaults()...)
 	return errors.Join(faults...)

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"meshbridge/sources"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +27,7 @@ func TestEachFaultOfAConfigurationIsLedByItsPath(t *testing.T) {
 		{func(c *Config) { c.SessionTimeout = time.Millisecond }, "sessionTimeout: 1ms is too short: at least 1s"},
 		{func(c *Config) { c.Auth.Credentials = "nobody" }, "auth.credentials: digest wants user:password"},
 		{func(c *Config) { c.Auth = Auth{Credentials: "a:b"} }, "auth.scheme: empty: digest is the usual one"},
-		{func(c *Config) { c.TLS = &TLS{Cert: "c"} }, "tls: cert and key belong together: set both or neither"},
+		{func(c *Config) { c.TLS = &sources.TLS{Cert: "c"} }, "tls: cert and key belong together: set both or neither"},
 		{func(c *Config) { c.Dubbo.Mode = "both" }, `dubbo.mode: "both" is none of interface, instance, all`},
 		{func(c *Config) { c.Dubbo.Root = "/" }, "dubbo.root: / cannot be a root: name a node below it, and use chroot for the rest"},
 		{func(c *Config) { c.SpringCloud.Root = "/dubbo" }, "springCloud.root: /dubbo is dubbo.root already: interfaces and applications need roots of their own"},

@@ -90,7 +90,7 @@ func (r *reporter) flush(scope string) {
 		return
 	}
 	at.whole = true
-	r.sink.Snapshot(scope, changed)
+	r.sink.Snapshot(scope, changed, nil)
 }
 
 // state tells the sink a scope's state if it is another one than before.

@@ -107,7 +107,7 @@ func (b *Bridge) load() {
 			services = append(services, b.world.service(i, 0))
 		}
 		if from == 0 {
-			b.sink.Snapshot("", services)
+			b.sink.Snapshot("", services, nil)
 		} else {
 			b.sink.Update("", services, nil)
 		}

@@ -7,7 +7,10 @@ import (
 	"meshbridge/config"
 	"meshbridge/convert"
 	"meshbridge/sources"
+	"meshbridge/sources/consul"
+	"meshbridge/sources/eureka"
 	"meshbridge/sources/file"
+	"meshbridge/sources/nacos"
 	"meshbridge/sources/zookeeper"
 )
 
@@ -19,6 +22,12 @@ func Open(c config.Source, log *slog.Logger) (sources.Source, error) {
 		return file.New(*c.File, log), nil
 	case c.Zookeeper != nil:
 		return zookeeper.New(*c.Zookeeper, log)
+	case c.Nacos != nil:
+		return nacos.New(*c.Nacos, log)
+	case c.Eureka != nil:
+		return eureka.New(*c.Eureka, log)
+	case c.Consul != nil:
+		return consul.New(*c.Consul, log)
 	}
 	return nil, fmt.Errorf("source %s has no registry", c.Name)
 }

@@ -29,7 +29,7 @@ func follows(scopes ...string) source {
 			key := sources.Key{Scope: scope, Name: "svc-" + scope}
 			sink.Snapshot(scope, []*sources.Service{{Key: key, Instances: []sources.Instance{{
 				ID: "1", Address: "10.0.0.1", Ports: []sources.Port{{Protocol: "http", Number: 8080}}, Weight: 100, Healthy: true, Enabled: true,
-			}}}})
+			}}}}, nil)
 		}
 		sink.Faults(scopes[0], []sources.Fault{{Where: "broken.yaml:1", Reason: "not a list"}})
 		<-ctx.Done()
@@ -86,7 +86,7 @@ func TestASourceThatIsNotReadInTimeIsNamed(t *testing.T) {
 	late := errors.New("too late")
 	half := source(func(ctx context.Context, sink sources.Sink) error {
 		sink.Scopes([]string{"one", "two"})
-		sink.Snapshot("one", nil)
+		sink.Snapshot("one", nil, nil)
 		cancel(late)
 		<-ctx.Done()
 		return ctx.Err()

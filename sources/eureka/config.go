@@ -1,0 +1,40 @@
+// Package eureka follows Eureka.
+package eureka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"meshbridge/sources"
+)
+
+// Config says which Eureka to follow.
+type Config struct {
+	// Servers are base URLs such as http://eureka-1:8761/eureka. Default: none, at least one is needed.
+	Servers []string `yaml:"servers"`
+	// TLS towards servers with https URLs. Default: the system's authorities.
+	TLS *sources.TLS `yaml:"tls"`
+}
+
+// Default is the configuration that needs no more than an address.
+func Default() Config { return Config{} }
+
+// Validate reports everything that is wrong, each fault led by the path of the key below the source.
+func (c Config) Validate() error { return nil }
+
+// Identity names what is followed: it changes with the servers and with what of them is followed, and not with
+// credentials, intervals or the like. What one identity said last is nothing to another.
+func (c Config) Identity() string { return "" }
+
+// Source follows one Eureka.
+type Source struct{ cfg Config }
+
+// New checks the configuration and makes a source of it, which connects to nothing until it is run.
+func New(cfg Config, _ *slog.Logger) (*Source, error) { return &Source{cfg: cfg}, cfg.Validate() }
+
+// Run implements sources.Source.
+func (s *Source) Run(context.Context, sources.Sink) error { return errors.New("not written yet") }
+
+// Volatile names the metadata keys that say nothing lasting about an instance; a trailing * stands for any ending.
+func (s *Source) Volatile() []string { return nil }
