@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-
-	"meshbridge/sources"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"meshbridge/sources"
 )
 
 func TestEachFaultOfAConfigurationIsLedByItsPath(t *testing.T) {
