@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"meshbridge/sources"
+	"meshbridge/sources/dubbo"
 )
 
 // The modes of [Dubbo].
@@ -211,14 +212,6 @@ func (c Config) scopes() []scope {
 	return out
 }
 
-// volatile are the metadata keys that differ between equal instances or say nothing about them; * ends a prefix.
-var volatile = []string{
-	"anyhost", "background", "bind.ip", "bind.port", "category", "check", "deprecated", "dubbo", "dubbo.endpoints",
-	"dubbo.metadata-service.*", "dubbo.metadata.*", "dynamic", "executor-management-mode", "file-cache", "generic", "id", "instance_status",
-	"interface", "logger", "meta-v", "metadata-type", "methods", "path", "pid", "prefer.serialization", "qos.*", "register",
-	"register-mode", "release", "revision", "serialization", "service-name-mapping", "side", "threads", "timestamp", "warmup",
-}
-
 // Source follows one ensemble. It is made by [New] and run by Run, one Run at a time.
 type Source struct {
 	cfg     Config
@@ -241,4 +234,6 @@ func New(cfg Config, log *slog.Logger) (*Source, error) {
 }
 
 // Volatile names the metadata keys that say nothing lasting about an instance; a trailing * stands for any ending.
-func (s *Source) Volatile() []string { return slices.Clone(volatile) }
+func (s *Source) Volatile() []string { return volatile() }
+
+func volatile() []string { return append(dubbo.Volatile(), "instance_status") }

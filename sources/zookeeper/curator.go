@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"meshbridge/sources"
+	"meshbridge/sources/dubbo"
 )
 
 // curatorNode is the data of an instance's node as Curator's service discovery writes it, and as Dubbo and Spring Cloud
@@ -41,8 +42,6 @@ type curatorPayload struct {
 const (
 	dubboClass = "org.apache.dubbo.registry.zookeeper.ZookeeperInstance"
 	upStatus   = "UP"
-	// emptyRevision is the metadata revision of a Dubbo instance that offers no interface.
-	emptyRevision = "0"
 )
 
 // member is one instance of an application.
@@ -67,7 +66,7 @@ func parseMember(id string, data []byte) (member, error) {
 			return member{}, fmt.Errorf("decode payload: %w", err)
 		}
 	}
-	address, err := checkAddress(node.Address)
+	address, err := dubbo.Address(node.Address)
 	if err != nil {
 		return member{}, err
 	}
@@ -104,12 +103,12 @@ func jsonText(raw json.RawMessage) string {
 
 func (m *member) readDubbo(node *curatorNode) error {
 	metadata := m.instance.Metadata
-	ports, err := parseEndpoints(metadata["dubbo.endpoints"])
+	ports, err := dubbo.Endpoints(metadata["dubbo.endpoints"])
 	if err != nil {
 		return err
 	}
 	if len(ports) == 0 {
-		number, err := portNumber("port", node.Port)
+		number, err := dubbo.PortNumber("port", node.Port)
 		if err != nil {
 			return err
 		}
@@ -119,53 +118,22 @@ func (m *member) readDubbo(node *curatorNode) error {
 		ports = []sources.Port{{Protocol: "dubbo", Number: number}}
 	}
 	m.instance.Ports = ports
-	m.instance.Weight = weightOf(metadata)
-	m.instance.Enabled = enabledIn(metadata) && metadata["dubbo.metadata.revision"] != emptyRevision
+	m.instance.Weight = dubbo.Weight(metadata)
+	m.instance.Enabled = dubbo.Enabled(metadata) && metadata["dubbo.metadata.revision"] != dubbo.EmptyRevision
 	if at, err := strconv.ParseInt(metadata["timestamp"], 10, 64); err == nil && m.registered == 0 {
 		m.registered = at
 	}
 	return nil
 }
 
-// parseEndpoints reads dubbo.endpoints: JSON within a string, one entry for each protocol.
-func parseEndpoints(text string) ([]sources.Port, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	var list []struct {
-		Port     json.Number `json:"port"`
-		Protocol string      `json:"protocol"`
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("decode dubbo.endpoints: %w", err)
-	}
-	ports := make([]sources.Port, 0, len(list))
-	for _, e := range list {
-		number, err := portNumber("dubbo.endpoints: port", e.Port)
-		if err != nil {
-			return nil, err
-		}
-		if number == 0 || e.Protocol == "" {
-			return nil, errors.New("dubbo.endpoints: an entry lacks its port or protocol")
-		}
-		if protocol := strings.ToLower(e.Protocol); protocol != "injvm" {
-			ports = append(ports, sources.Port{Protocol: protocol, Number: number})
-		}
-	}
-	slices.SortFunc(ports, func(a, b sources.Port) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Number, b.Number))
-	})
-	return slices.Compact(ports), nil
-}
-
 // readSpring reads what Spring Cloud and any other user of Curator writes. The protocol of the plain port is left open,
 // because the registration does not say it: uriSpec is the same for all of them, unless it spells out a scheme.
 func (m *member) readSpring(node *curatorNode) error {
-	plain, err := portNumber("port", node.Port)
+	plain, err := dubbo.PortNumber("port", node.Port)
 	if err != nil {
 		return err
 	}
-	secure, err := portNumber("sslPort", node.SSLPort)
+	secure, err := dubbo.PortNumber("sslPort", node.SSLPort)
 	if err != nil {
 		return err
 	}
@@ -198,18 +166,6 @@ func (n *curatorNode) literalScheme() string {
 		return ""
 	}
 	return strings.ToLower(scheme)
-}
-
-// portNumber reads a port that may be absent, null or 0.
-func portNumber(what string, n json.Number) (uint32, error) {
-	if n == "" {
-		return 0, nil
-	}
-	port, err := strconv.ParseUint(n.String(), 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("%s %s is no number up to 65535", what, n)
-	}
-	return uint32(port), nil
 }
 
 // newestMembers drops registrations that a later one at the same address and ports replaced; the old node stays until its session ends.

@@ -3,7 +3,6 @@ package zookeeper
 import (
 	"encoding/json"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"meshbridge/sources"
+	"meshbridge/sources/dubbo"
 )
 
 func TestRulesHoldWhereTheyAreMeantTo(t *testing.T) {
@@ -113,8 +113,8 @@ func checkInstance(t *testing.T, i *sources.Instance) {
 	if i.ID == "" || len(i.Ports) == 0 {
 		t.Errorf("got %+v, want an ID and a port", i)
 	}
-	if addr, err := netip.ParseAddr(i.Address); err == nil && (addr.IsUnspecified() || addr.Zone() != "") || err != nil && !hostName(i.Address) {
-		t.Errorf("address %q is useless", i.Address)
+	if _, err := dubbo.Address(i.Address); err != nil {
+		t.Errorf("address %q is useless: %v", i.Address, err)
 	}
 	for _, p := range i.Ports {
 		if p.Number == 0 || p.Number > 65535 {
@@ -176,7 +176,7 @@ func FuzzDubboEndpoints(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		ports, err := parseEndpoints(text)
+		ports, err := dubbo.Endpoints(text)
 		for _, p := range ports {
 			if err != nil || p.Number == 0 || p.Number > 65535 || p.Protocol == "" {
 				t.Errorf("got %+v, %v", p, err)

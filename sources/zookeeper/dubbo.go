@@ -3,14 +3,12 @@ package zookeeper
 import (
 	"cmp"
 	"errors"
-	"math"
-	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"unique"
 
 	"meshbridge/sources"
+	"meshbridge/sources/dubbo"
 )
 
 const tagKey = "dubbo.tag"
@@ -29,18 +27,10 @@ type provider struct {
 // errNoProvider is returned for nodes that are no providers to others and say so: nothing is wrong with them.
 var errNoProvider = errors.New("not a provider")
 
-// noVersion maps Dubbo's way of saying "no version" to none.
-func noVersion(version string) string {
-	if version == "0.0.0" {
-		return ""
-	}
-	return version
-}
-
 // parseProvider reads a node below providers. On an error the provider carries its group and version as far as they could be read.
 func parseProvider(node string) (provider, error) {
 	u, err := parseURL(node)
-	p := provider{group: u.params["group"], version: noVersion(u.params["version"]), protocol: u.scheme, port: u.port, node: node, params: u.params}
+	p := provider{group: u.params["group"], version: dubbo.NoVersion(u.params["version"]), protocol: u.scheme, port: u.port, node: node, params: u.params}
 	if err != nil {
 		return p, err
 	}
@@ -48,7 +38,7 @@ func parseProvider(node string) (provider, error) {
 		u.param("category", "providers") != "providers" || u.param("side", "provider") != "provider" {
 		return p, errNoProvider
 	}
-	address, err := checkAddress(u.host)
+	address, err := dubbo.Address(u.host)
 	if err != nil {
 		return p, err
 	}
@@ -69,21 +59,11 @@ type endpoint struct {
 
 func (p *provider) endpoint() endpoint { return endpoint{p.address, p.port, p.protocol} }
 
-// weightOf reads a weight as Dubbo does: 100 unless said otherwise, nothing below 0.
-func weightOf(params map[string]string) uint32 {
-	n, err := strconv.ParseInt(params["weight"], 10, 64)
-	if err != nil {
-		return sources.DefaultWeight
+func (p *provider) offer() dubbo.Offer {
+	return dubbo.Offer{
+		Address: p.address, Port: p.port, Protocol: p.protocol, Params: p.params,
+		Weight: dubbo.Weight(p.params), Healthy: true, Enabled: dubbo.Enabled(p.params),
 	}
-	return uint32(min(max(n, 0), math.MaxInt32))
-}
-
-// enabledIn reads whether traffic may come: a rule's disabled decides where it is set, else the provider's enabled.
-func enabledIn(params map[string]string) bool {
-	if params["disabled"] != "" {
-		return !boolParam(params, "disabled", false)
-	}
-	return boolParam(params, "enabled", true)
 }
 
 // iface is what has been read of one interface: its services, one for each group and version.
@@ -132,17 +112,17 @@ func readInterface(scope, dir, name string, providers, configurators []string) *
 		}
 	}
 	for key, byEndpoint := range newest {
-		list := make([]provider, 0, len(byEndpoint))
+		list := make([]dubbo.Offer, 0, len(byEndpoint))
 		for e, p := range byEndpoint {
 			for _, r := range rules {
 				if r.matches(&p) {
 					p.params = r.apply(p.params)
 				}
 			}
-			list = append(list, p)
+			list = append(list, p.offer())
 			out.endpoints = append(out.endpoints, e)
 		}
-		services[key].Instances = instances(list)
+		services[key].Instances = dubbo.Instances(list)
 	}
 	for _, s := range services {
 		slices.SortFunc(s.Skipped, compareFaults)
@@ -150,78 +130,6 @@ func readInterface(scope, dir, name string, providers, configurators []string) *
 	}
 	slices.SortFunc(out.services, func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) })
 	return out
-}
-
-// instances joins the protocols of one machine into one instance where nothing but the protocol tells them apart.
-func instances(list []provider) []sources.Instance {
-	slices.SortFunc(list, func(a, b provider) int {
-		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port))
-	})
-	out := make([]sources.Instance, 0, len(list))
-	for i := 0; i < len(list); {
-		end := i + 1
-		for end < len(list) && list[end].address == list[i].address {
-			end++
-		}
-		if oneProcess(list[i:end]) {
-			out = append(out, instance(list[i:end]))
-		} else {
-			for k := i; k < end; k++ {
-				out = append(out, instance(list[k:k+1]))
-			}
-		}
-		i = end
-	}
-	slices.SortFunc(out, func(a, b sources.Instance) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// instance makes one instance of providers that are one process.
-func instance(list []provider) sources.Instance {
-	first := &list[0]
-	ports := make([]sources.Port, len(list))
-	for i, p := range list {
-		ports[i] = sources.Port{Protocol: p.protocol, Number: p.port}
-	}
-	return sources.Instance{
-		ID:       first.protocol + "://" + net.JoinHostPort(first.address, strconv.FormatUint(uint64(first.port), 10)),
-		Address:  first.address,
-		Ports:    ports,
-		Metadata: first.params,
-		Weight:   weightOf(first.params),
-		Healthy:  true,
-		Enabled:  enabledIn(first.params),
-	}
-}
-
-// perProtocol are parameters that differ between the protocols of one process.
-var perProtocol = []string{"codec", "ext.protocol", "payload", "preferred-protocol", "server", "ssl-enabled", "transporter"}
-
-// oneProcess reports whether providers at one address may be taken as one process with several protocols: each protocol
-// once, and no lasting parameter that differs.
-func oneProcess(list []provider) bool {
-	for i := 1; i < len(list); i++ {
-		if list[i].protocol == list[i-1].protocol || !sameParams(list[0].params, list[i].params) || !sameParams(list[i].params, list[0].params) {
-			return false
-		}
-	}
-	return true
-}
-
-func sameParams(a, b map[string]string) bool {
-	for key, value := range a {
-		if value != b[key] && !isVolatile(key) && !slices.Contains(perProtocol, key) {
-			return false
-		}
-	}
-	return true
-}
-
-func isVolatile(key string) bool {
-	return slices.ContainsFunc(volatile, func(pattern string) bool {
-		prefix, wild := strings.CutSuffix(pattern, "*")
-		return key == pattern || wild && strings.HasPrefix(key, prefix)
-	})
 }
 
 func compareFaults(a, b sources.Fault) int {

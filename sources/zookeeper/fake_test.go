@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"meshbridge/sources"
+	"meshbridge/sources/dubbo"
 	"meshbridge/sources/sourcetest"
 )
 
@@ -251,7 +252,7 @@ func text(p sourcetest.Picture) string {
 				out.WriteString(" disabled")
 			}
 			for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
-				if !isVolatile(key) {
+				if !dubbo.IsVolatile(volatile(), key) {
 					fmt.Fprintf(&out, " %s=%s", key, i.Metadata[key])
 				}
 			}

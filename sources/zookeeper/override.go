@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"meshbridge/sources/dubbo"
 )
 
 // rule is one configurator: a change of provider parameters that an administrator wrote beside an interface.
@@ -36,7 +38,7 @@ func parseRules(nodes []string) (rules []rule, bad map[string]error) {
 		case u.scheme == "empty":
 			return nil, nil
 		case u.scheme == "override" || u.scheme == "absent":
-			if boolParam(u.params, "enabled", true) {
+			if dubbo.Bool(u.params, "enabled", true) {
 				rules = append(rules, rule{url: u, absent: u.scheme == "absent", node: node})
 			}
 			continue
@@ -74,7 +76,7 @@ func (r rule) priority() int {
 // a registry's view and never holds; one for all consumers does.
 func (r rule) matches(p *provider) bool {
 	params := r.url.params
-	if !wildEqual(params["group"], p.group) || !wildEqual(noVersion(params["version"]), p.version) {
+	if !wildEqual(params["group"], p.group) || !wildEqual(dubbo.NoVersion(params["version"]), p.version) {
 		return false
 	}
 	if app := params["application"]; app != "" && app != "*" && (params["side"] == "consumer" || app != p.params["application"]) {
@@ -104,7 +106,7 @@ func (r rule) hostMatches(p *provider) bool {
 		return true
 	}
 	consumers := r.url.port == 0 && (r.url.params["configVersion"] == "" || r.url.params["side"] != "provider")
-	host, err := checkAddress(r.url.host)
+	host, err := dubbo.Address(r.url.host)
 	return err == nil && !consumers && host == p.address
 }
 
