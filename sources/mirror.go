@@ -30,18 +30,21 @@ type Mirror struct {
 	now   func() time.Time
 	log   *slog.Logger
 	dirty chan struct{}
+	rouse chan struct{} // wakes Run
 
 	mu      sync.Mutex
 	sources map[string]*mirrored // guarded by mu, as are the fields below
 	changed map[Ref]time.Time
-	started bool // Expect has been called
-	open    bool // the gate, never closed again
-	told    bool // the gate was open when nothing was left to take
+	keeper  *keeper   // nil: nothing outlives the process
+	alarm   time.Time // when Run is to look next; zero: when it is woken
+	covered time.Time // from then on what an earlier process last read counts as read; zero before Expect was called
+	open    bool      // the gate, never closed again
+	told    bool      // the gate was open when nothing was left to take
 }
 
 // NewMirror makes an empty mirror whose gate is closed. It tells the time by now and logs each scope's changes of state.
 func NewMirror(now func() time.Time, log *slog.Logger) *Mirror {
-	return &Mirror{now: now, log: log, dirty: make(chan struct{}, 1), sources: map[string]*mirrored{}, changed: map[Ref]time.Time{}}
+	return &Mirror{now: now, log: log, dirty: make(chan struct{}, 1), rouse: make(chan struct{}, 1), sources: map[string]*mirrored{}, changed: map[Ref]time.Time{}}
 }
 
 // Expected is a source that is configured.
@@ -59,12 +62,22 @@ func (m *Mirror) Expect(sources []Expected) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	named := map[string]bool{}
+	first := m.covered.IsZero()
+	if first {
+		m.covered = m.now().Add(coverAfter)
+		m.alarmLocked(m.covered)
+	}
 	for _, e := range sources {
 		named[e.Name] = true
 		if have := m.sources[e.Name]; have != nil {
+			have.moved = have.moved || have.Identity != e.Identity
 			have.Expected = e
+			for _, sc := range have.scopes {
+				m.settleLocked(have, sc)
+			}
 		} else {
-			m.sources[e.Name] = &mirrored{Expected: e, scopes: map[string]*scope{}, awaited: !m.started}
+			m.sources[e.Name] = &mirrored{Expected: e, scopes: map[string]*scope{}, awaited: first}
+			m.restoreLocked(m.sources[e.Name])
 		}
 	}
 	for name, s := range m.sources {
@@ -75,19 +88,12 @@ func (m *Mirror) Expect(sources []Expected) {
 			delete(m.sources, name)
 		}
 	}
-	m.started = true
+	m.keepOnlyLocked()
 	m.checkGateLocked()
 }
 
-// Release lets go what the guard holds back in the named source, and says what that was, by scope.
-func (m *Mirror) Release(source string) ([]Released, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sources[source] == nil {
-		return nil, fmt.Errorf("no source is named %q", source)
-	}
-	return nil, nil
-}
+// coverAfter is how long the gate waits for a fresh snapshot of what is known from an earlier process.
+const coverAfter = 10 * time.Second
 
 // Dirty receives when there is something to Take. It is for one consumer.
 func (m *Mirror) Dirty() <-chan struct{} { return m.dirty }
@@ -150,12 +156,12 @@ func (m *Mirror) Waiting() []string {
 	if m.open {
 		return nil
 	}
-	if !m.started {
+	if m.covered.IsZero() {
 		return []string{"the configuration"}
 	}
 	var waiting []string
 	for _, s := range m.sortedLocked() {
-		if reason := s.missing(); reason != "" {
+		if reason := s.missing(m.isCovered()); reason != "" {
 			waiting = append(waiting, fmt.Sprintf("source %s: %s", s.Name, reason))
 		}
 	}
@@ -187,8 +193,8 @@ func (m *Mirror) sortedLocked() []*mirrored {
 
 // checkGateLocked opens the gate when nothing is missing, and wakes the consumer.
 func (m *Mirror) checkGateLocked() {
-	if !m.open && m.started {
-		m.open = !slices.ContainsFunc(m.sortedLocked(), func(s *mirrored) bool { return s.missing() != "" })
+	if !m.open && !m.covered.IsZero() {
+		m.open = !slices.ContainsFunc(m.sortedLocked(), func(s *mirrored) bool { return s.missing(m.isCovered()) != "" })
 		if m.open {
 			m.log.Info("every source is in: the gate is open")
 		}
@@ -205,24 +211,22 @@ func (m *Mirror) wakeLocked() {
 	}
 }
 
-func (m *Mirror) putLocked(src *mirrored, sc *scope, key Key, p packed) {
+// isCovered reports whether what an earlier process last read counts as read.
+func (m *Mirror) isCovered() bool { return !m.now().Before(m.covered) }
+
+// serveLocked sets what is served of a service, nil: nothing.
+func (m *Mirror) serveLocked(src *mirrored, sc *scope, key Key, p packed) {
 	old, had := sc.services[key]
-	if had && bytes.Equal(old, p) {
+	if had && p != nil && bytes.Equal(old, p) || !had && p == nil {
 		return
 	}
 	sc.count(old, -1)
 	sc.count(p, 1)
-	sc.services[key] = p
-	m.touchLocked(src, sc, key)
-}
-
-func (m *Mirror) removeLocked(src *mirrored, sc *scope, key Key) {
-	old, had := sc.services[key]
-	if !had {
-		return
+	if p == nil {
+		delete(sc.services, key)
+	} else {
+		sc.services[key] = p
 	}
-	sc.count(old, -1)
-	delete(sc.services, key)
 	m.touchLocked(src, sc, key)
 }
 
@@ -232,13 +236,15 @@ func (m *Mirror) touchLocked(src *mirrored, sc *scope, key Key) {
 	if _, ok := m.changed[ref]; !ok {
 		m.changed[ref] = m.now()
 	}
+	m.keeper.touch(ref)
 }
 
 func (m *Mirror) forgetScopeLocked(src *mirrored, id string, sc *scope) {
 	for key := range sc.services {
-		m.removeLocked(src, sc, key)
+		m.serveLocked(src, sc, key, nil)
 	}
 	delete(src.scopes, id)
+	m.keeper.forget(src.Name, id)
 }
 
 func compareRefs(a, b Ref) int {

@@ -92,6 +92,7 @@ type folder struct {
 	dir      string
 	identity os.FileInfo // of the folder when it was last read
 	files    map[string]*entry
+	deleted  []sources.Key // of services of files that were deleted since the last report
 	reported bool
 }
 
@@ -117,6 +118,9 @@ func (f *folder) report(sink sources.Sink) {
 	}
 	if changed || !f.reported {
 		f.reported = true
+		if gone := f.retired(services); len(gone) > 0 {
+			sink.Retire(f.dir, gone)
+		}
 		sink.Snapshot(f.dir, services, nil)
 		sink.Faults(f.dir, faults)
 	} else {
@@ -146,8 +150,11 @@ func (f *folder) read() (changed bool, err error) {
 		return false, errEmptied
 	}
 	f.identity = identity
-	for name := range f.files {
+	for name, e := range f.files {
 		if !present[name] {
+			for _, s := range e.services {
+				f.deleted = append(f.deleted, s.Key)
+			}
 			delete(f.files, name)
 			changed = true
 		}
@@ -156,6 +163,22 @@ func (f *folder) read() (changed bool, err error) {
 		changed = f.readFile(name) || changed
 	}
 	return changed, nil
+}
+
+// retired lists the services of deleted files that no other file lists. Whoever deletes a file means it.
+func (f *folder) retired(services []*sources.Service) []sources.Key {
+	listed := map[sources.Key]bool{}
+	for _, s := range services {
+		listed[s.Key] = true
+	}
+	var gone []sources.Key
+	for _, key := range f.deleted {
+		if key.Scope = f.dir; !listed[key] {
+			gone = append(gone, key)
+		}
+	}
+	f.deleted = nil
+	return gone
 }
 
 // readFile brings one file up to date, and reports whether it changed.

@@ -108,10 +108,14 @@ func (b *Bridge) Addr() net.Addr { return b.mcp.Addr() }
 
 // Run runs the bridge until ctx ends, then drains the MCP server. It returns nil when ctx ended it.
 func (b *Bridge) Run(ctx context.Context) error {
+	if dir := b.cfg.State.Dir; dir != "" {
+		defer b.mirror.Restore(dir)()
+	}
 	b.mirror.Expect(Expected(b.cfg))
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.server.Run(running, b.mcp) })
 	g.Go(func() error { return b.admin.Run(running) })
+	g.Go(func() error { return b.mirror.Run(running) })
 	g.Go(func() error { return b.converter.Run(running) })
 	g.Go(func() error { return b.follow(running) })
 	if err := g.Wait(); ctx.Err() == nil {

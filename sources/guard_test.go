@@ -1,0 +1,466 @@
+package sources_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"meshbridge/sources"
+)
+
+// world is a mirror with one guarded source, which runs in a synctest bubble, and what a consumer has taken of it.
+type world struct {
+	t       *testing.T
+	mirror  *sources.Mirror
+	sink    sources.Sink
+	taken   map[string][]string // usable instances by scope/service
+	changes int                 // services taken
+}
+
+func guarded(t *testing.T, dir string, run func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, mirror: sources.NewMirror(time.Now, slog.New(slog.DiscardHandler)), taken: map[string][]string{}}
+		if dir != "" {
+			defer w.mirror.Restore(dir)()
+		}
+		w.expect("id", sources.DefaultProtect())
+		w.sink = w.mirror.Sink("a")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = w.mirror.Run(ctx) // it ends with ctx
+		}()
+		run(w)
+		cancel()
+		<-done
+	})
+}
+
+func (w *world) expect(identity string, p sources.Protect) {
+	w.mirror.Expect([]sources.Expected{{Name: "a", Required: true, Identity: identity, Protect: p}})
+}
+
+// after lets time pass and takes what changed.
+func (w *world) after(d time.Duration) *world {
+	time.Sleep(d)
+	synctest.Wait()
+	for {
+		changes, _ := w.mirror.Take()
+		w.changes += len(changes)
+		for _, c := range changes {
+			name := c.Ref.Key.Scope + "/" + c.Ref.Key.Name
+			delete(w.taken, name)
+			if c.Service != nil {
+				ids := []string{}
+				for _, i := range c.Service.Instances {
+					if i.Usable() {
+						ids = append(ids, i.ID)
+					}
+				}
+				w.taken[name] = ids
+			}
+		}
+		if len(changes) == 0 {
+			return w
+		}
+	}
+}
+
+func (w *world) usable() int {
+	n := 0
+	for _, ids := range w.taken {
+		n += len(ids)
+	}
+	return n
+}
+
+func (w *world) want(n int, what string) {
+	w.t.Helper()
+	if w.usable() != n {
+		w.t.Errorf("%s: %d usable instances are served, want %d: %v", what, w.usable(), n, w.taken)
+	}
+}
+
+func (w *world) held() *sources.Held { return w.mirror.Sources()[0].Scopes[0].Held }
+
+func (w *world) wantHeld(instances int, what string) {
+	w.t.Helper()
+	switch h := w.held(); {
+	case h == nil && instances > 0:
+		w.t.Errorf("%s: nothing is held, want %d", what, instances)
+	case h != nil && h.Instances != instances:
+		w.t.Errorf("%s: held %+v, want %d", what, h, instances)
+	}
+}
+
+// registry makes n services of m instances each; every service has addresses of its own.
+func registry(n, m int) []*sources.Service {
+	var all []*sources.Service
+	for i := range n {
+		ids := []string{}
+		for j := range m {
+			ids = append(ids, fmt.Sprintf("10.0.%d.%d", i, j))
+		}
+		all = append(all, service(fmt.Sprintf("s%02d", i), ids...))
+	}
+	return all
+}
+
+func (w *world) snapshot(services []*sources.Service) { w.sink.Snapshot("s", services, nil) }
+
+func (w *world) start(n, m int) {
+	w.t.Helper()
+	w.sink.Scopes([]string{"s"})
+	w.snapshot(registry(n, m))
+	w.after(0).want(n*m, "at the start")
+	w.after(2 * time.Minute)
+}
+
+func TestTheLastInstanceOfOneServiceGoes(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.sink.Update("s", []*sources.Service{service("s00")}, nil)
+		w.after(499*time.Millisecond).want(20, "before the delay")
+		w.after(time.Millisecond).want(18, "after the delay")
+		w.wantHeld(0, "one service")
+	})
+}
+
+func TestARegistryThatComesBackEmptyWipesNothing(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		before := w.changes
+		w.snapshot(nil)
+		w.after(time.Second).want(20, "after the restart")
+		w.wantHeld(20, "after the restart")
+		w.after(24*time.Hour).want(20, "the loss of a whole scope never passes by time")
+		w.snapshot(registry(10, 2)[:1])
+		w.after(9*time.Minute).want(20, "the hold begins when the first is back, not when all went")
+		w.snapshot(registry(10, 2))
+		w.after(time.Second).want(20, "recovered")
+		w.wantHeld(0, "recovered")
+		if w.changes != before {
+			t.Errorf("%d changes reached the consumer, want none", w.changes-before)
+		}
+	})
+}
+
+func TestAPartialLossPassesAfterTheHold(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(registry(4, 2))
+		w.after(10*time.Minute).want(20, "within the hold")
+		w.wantHeld(12, "within the hold")
+		w.after(time.Second).want(8, "after the hold")
+		w.wantHeld(0, "after the hold")
+	})
+}
+
+func TestTheHoldDoesNotEndWhileTheScopeIsUnknown(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(registry(4, 2))
+		w.after(time.Minute)
+		w.sink.State("s", errors.New("connection refused"))
+		w.after(time.Hour).want(20, "while unknown")
+		w.sink.State("s", nil)
+		w.after(9*time.Minute).want(20, "the hold begins anew")
+		w.after(2*time.Minute).want(8, "after the hold")
+	})
+}
+
+func TestADribblingLossIsPutBack(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(20, 5)
+		for i := range 8 { // 5 % a second
+			w.sink.Update("s", nil, []sources.Key{{Scope: "s", Name: registry(20, 5)[i].Name}})
+			w.after(time.Second)
+			if i == 4 {
+				w.want(75, "a loss within the limit passes")
+			}
+		}
+		w.want(100, "what left within the window is put back")
+		w.wantHeld(40, "all of it is held")
+	})
+}
+
+func TestASlowShrinkingPasses(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(20, 5)
+		for i := range 19 {
+			w.sink.Update("s", nil, []sources.Key{{Scope: "s", Name: registry(20, 5)[i].Name}})
+			w.after(61 * time.Second) // never two within the window
+		}
+		// From 10 instances on a service is half of them, and from 5 on all: too few to hold back.
+		w.want(5, "each step is within the limit")
+	})
+}
+
+func TestASmallRegistryIsNotHeldBack(t *testing.T) {
+	for _, c := range []struct{ services, instances int }{{2, 10}, {9, 1}} {
+		guarded(t, "", func(w *world) {
+			w.start(c.services, c.instances)
+			w.snapshot(nil)
+			w.after(time.Second).want(0, "below minLoss")
+		})
+	}
+}
+
+func TestAScaleDownOfOneServicePasses(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(3, 10)
+		w.snapshot(append(registry(3, 2)[:1], registry(3, 10)[1:]...))
+		w.after(time.Second).want(22, "from 10 to 2")
+	})
+}
+
+func TestAReplacementOfAllInstancesPasses(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 4)
+		next := registry(10, 4)
+		for _, s := range next {
+			for i := range s.Instances {
+				s.Instances[i].ID += "-new"
+				s.Instances[i].Address = "10.9" + strings.TrimPrefix(s.Instances[i].Address, "10.0")
+			}
+		}
+		w.snapshot(next)
+		w.after(0).want(80, "what arrives passes at once, what leaves waits")
+		w.after(time.Second).want(40, "replaced")
+		w.wantHeld(0, "replaced")
+	})
+}
+
+func TestAMassHealthFlipIsHeldBack(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		sick := registry(10, 2)
+		for _, s := range sick {
+			s.Instances[0].Healthy, s.Instances[1].Weight = false, 0
+		}
+		w.snapshot(sick)
+		w.after(time.Minute).want(20, "all unhealthy or without weight")
+		w.wantHeld(20, "all unhealthy or without weight")
+	})
+}
+
+func TestAHeldInstanceGoesWhenItsAddressIsUsedAnew(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(nil)
+		w.after(time.Second).wantHeld(20, "all")
+		w.sink.Update("s", []*sources.Service{service("other", "10.0.3.1")}, nil)
+		w.after(0)
+		if got := w.taken["s/s03"]; !slices.Equal(got, []string{"10.0.3.0"}) {
+			t.Errorf("served of s03: %v, want what is not used anew", got)
+		}
+		w.wantHeld(19, "one was used anew")
+		again := service("s04")
+		again.Instances = []sources.Instance{{ID: "another-id", Address: "10.0.4.1", Ports: []sources.Port{{Number: 80}}, Weight: 100, Healthy: true, Enabled: true}}
+		w.sink.Update("s", []*sources.Service{again}, nil)
+		w.after(0)
+		if got := w.taken["s/s04"]; !slices.Equal(got, []string{"10.0.4.0", "another-id"}) {
+			t.Errorf("served of s04: %v, want the one registered anew, and the one held", got)
+		}
+	})
+}
+
+func TestAReleaseLetsGo(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(nil)
+		w.after(time.Second).wantHeld(20, "all")
+		released, err := w.mirror.Release("a")
+		if err != nil || len(released) != 1 || released[0] != (sources.Released{Scope: "s", Instances: 20, Services: 10}) {
+			t.Errorf("released %v, %v", released, err)
+		}
+		w.after(0).want(0, "released")
+		w.wantHeld(0, "released")
+		if released, err := w.mirror.Release("a"); err != nil || len(released) != 0 {
+			t.Errorf("released again: %v, %v", released, err)
+		}
+		if _, err := w.mirror.Release("b"); err == nil {
+			t.Error("a source that does not exist was released")
+		}
+	})
+}
+
+func TestWhatItsOwnerRetiresIsNoLoss(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		var keys []sources.Key
+		for _, s := range registry(9, 2) {
+			keys = append(keys, sources.Key{Scope: "s", Name: s.Name})
+		}
+		w.sink.Retire("s", keys)
+		w.snapshot(registry(10, 2)[9:])
+		w.after(0).want(2, "retired")
+		w.after(time.Second).want(2, "retired")
+		w.wantHeld(0, "retired")
+	})
+}
+
+func TestAScopeThatVanishesIsTheLossOfAWholeScope(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.sink.Scopes([]string{"s", "t"})
+		w.sink.Snapshot("t", registry(1, 1), nil)
+		w.start2(10, 2)
+		w.sink.Scopes([]string{"t"})
+		w.after(time.Hour).want(21, "the scope is held")
+		w.wantHeld(20, "the scope is held")
+		w.sink.Scopes([]string{"s", "t"})
+		w.snapshot(registry(10, 2))
+		w.after(time.Second).want(21, "it is back")
+		w.wantHeld(0, "it is back")
+
+		w.expect("another identity", sources.DefaultProtect())
+		w.sink.Scopes([]string{"t"})
+		w.after(0).want(1, "whoever configures another list of scopes means it")
+	})
+}
+
+func (w *world) start2(n, m int) {
+	w.snapshot(registry(n, m))
+	w.after(2 * time.Minute)
+}
+
+func TestWhatCannotBeReadStands(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.sink.Snapshot("s", registry(10, 2)[:5], func(k sources.Key) bool { return k.Name != "s07" })
+		w.after(time.Second).want(18, "only what is known to be gone goes")
+	})
+}
+
+func TestALaxerProtectionLetsGoWhatAStricterOneHeld(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(registry(4, 2))
+		w.after(time.Second).wantHeld(12, "60 %")
+		p := sources.DefaultProtect()
+		p.MaxLoss = 80
+		w.expect("id", p)
+		w.after(2*time.Minute).want(8, "60 % may go now")
+	})
+}
+
+// TestTheGuardHoldsOnlyWhatWent checks, over random histories: what the registry reports is served at once and always, what is
+// served besides was reported within the window or is held, and once time and a release have passed nothing is.
+func TestTheGuardHoldsOnlyWhatWent(t *testing.T) {
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			guarded(t, "", func(w *world) {
+				w.sink.Scopes([]string{"s"})
+				w.snapshot(nil)
+				reported := map[string]*sources.Service{}
+				for range 300 {
+					w.randomReport(r, reported)
+					w.after(time.Duration(r.IntN(1500)) * time.Millisecond)
+					if r.IntN(60) == 0 {
+						w.after(5 * time.Minute)
+					}
+					w.wantReported(reported)
+				}
+				w.after(time.Minute)
+				if _, err := w.mirror.Release("a"); err != nil {
+					t.Fatal(err)
+				}
+				w.after(time.Second)
+				for name, ids := range w.taken {
+					if s := reported[strings.TrimPrefix(name, "s/")]; s == nil || len(usableIDs(s)) != len(ids) {
+						t.Errorf("after a release %s has %v, reported %v", name, ids, s)
+					}
+				}
+				w.wantHeld(0, "after a release")
+			})
+		})
+	}
+}
+
+func (w *world) randomReport(r *rand.Rand, reported map[string]*sources.Service) {
+	switch r.IntN(12) {
+	case 0:
+		clear(reported)
+		w.snapshot(nil)
+		return
+	case 1:
+		var all []*sources.Service
+		for _, name := range slices.Sorted(maps.Keys(reported)) {
+			if r.IntN(3) == 0 {
+				delete(reported, name)
+			} else {
+				all = append(all, copied(reported[name]))
+			}
+		}
+		w.snapshot(all)
+		return
+	}
+	for range 1 + r.IntN(3) {
+		name := fmt.Sprintf("s%02d", r.IntN(8))
+		if r.IntN(6) == 0 {
+			delete(reported, name)
+			w.sink.Update("s", nil, []sources.Key{{Scope: "s", Name: name}})
+			continue
+		}
+		ids := map[string]bool{}
+		for range r.IntN(7) {
+			ids[fmt.Sprintf("10.0.%d.%d", r.IntN(3), r.IntN(20))] = true
+		}
+		s := service(name, slices.Sorted(maps.Keys(ids))...)
+		for i := range s.Instances {
+			s.Instances[i].Healthy = r.IntN(5) > 0
+		}
+		reported[name] = s
+		w.sink.Update("s", []*sources.Service{copied(s)}, nil)
+	}
+}
+
+func (w *world) wantReported(reported map[string]*sources.Service) {
+	w.t.Helper()
+	for name, s := range reported {
+		served := w.taken["s/"+name]
+		for _, id := range usableIDs(s) {
+			if !slices.Contains(served, id) {
+				w.t.Fatalf("%s: %s is reported and not served: %v", name, id, served)
+			}
+		}
+	}
+	status := w.mirror.Sources()[0].Scopes[0]
+	now := 0
+	for _, s := range reported {
+		now += len(usableIDs(s))
+	}
+	if h := status.Held; h != nil && (h.Now != now || status.Usable-h.Instances != now || h.Instances == 0) {
+		w.t.Fatalf("held %+v, served %d usable, reported %d", h, status.Usable, now)
+	}
+	if status.Usable != w.usable() {
+		w.t.Fatalf("counted %d usable instances, taken %d", status.Usable, w.usable())
+	}
+}
+
+func usableIDs(s *sources.Service) []string {
+	var ids []string
+	for i := range s.Instances {
+		if s.Instances[i].Usable() {
+			ids = append(ids, s.Instances[i].ID)
+		}
+	}
+	return ids
+}
+
+func copied(s *sources.Service) *sources.Service {
+	c := *s
+	c.Instances = slices.Clone(s.Instances)
+	return &c
+}
