@@ -278,13 +278,27 @@ func (f *follower) tell(now time.Time) {
 		s := &f.model.scopes[i]
 		err, settled := f.rootError(s), f.unsettled[s.name] == 0
 		if f.report.scopes[s.name].whole || settled && err == nil {
-			f.report.flush(s.name)
+			f.report.flush(s.name, f.unreadable(s))
 		}
 		if settled || err != nil {
 			f.report.state(s.name, err)
 		}
 		f.report.faults(s.name, f.faults(s))
 	}
+}
+
+// unreadable tells which services of a scope may be there though nothing could be read of them, nil: none.
+func (f *follower) unreadable(s *scope) func(sources.Key) bool {
+	names := map[string]bool{}
+	for u := range f.broken {
+		if u.scope == s && !u.kind.isRoot() {
+			names[u.name] = true
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return func(k sources.Key) bool { return names[k.Name] }
 }
 
 // rootError is why a scope as a whole is unknown.

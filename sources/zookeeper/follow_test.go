@@ -229,6 +229,27 @@ func TestWhatCannotBeReadIsTriedLessAndLessOftenAndStands(t *testing.T) {
 	})
 }
 
+func TestWhatAnEarlierProcessReadStandsWhereThisOneMayNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree := newTree()
+		tree.put(providerNode("org.example.Greet", "10.0.0.1:20880"), "")
+		tree.put(providerNode("org.example.Other", "10.0.0.1:20880"), "")
+		b := follow(t, tree, Default())
+		b.wait(settle)
+		b.stop()
+		tree.mu.Lock()
+		tree.broken[greet+"/providers"] = zk.ErrNoAuth
+		tree.mu.Unlock()
+		tree.remove("/dubbo/org.example.Other")
+		b.model, b.report = newModel(Default().scopes()), newReporter(b.sink, Default().scopes())
+		b.session()
+		b.wait(settle)
+		b.expect("the one that may be there, not the one that is gone",
+			"/dubbo org.example.Greet (interface)", "  dubbo://10.0.0.1:20880 at 10.0.0.1 dubbo:20880 weight 100",
+			"fault /dubbo/org.example.Greet: list /dubbo/org.example.Greet/providers: zk: not authenticated: the identity in auth may not read it; what was read last stands")
+	})
+}
+
 func TestANewSessionReportsWhatChangedMeanwhileAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree := newTree()

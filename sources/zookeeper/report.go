@@ -68,8 +68,9 @@ func (r *reporter) put(scope, name string, services []*sources.Service) {
 	}
 }
 
-// flush tells the sink what was put since the last flush: everything the first time, then the changes.
-func (r *reporter) flush(scope string) {
+// flush tells the sink what was put since the last flush: everything the first time, then the changes. Of what is
+// unreadable the first time, the sink may know more than this process.
+func (r *reporter) flush(scope string, unreadable func(sources.Key) bool) {
 	at := r.scopes[scope]
 	if at.whole && len(at.next) == 0 {
 		return
@@ -90,7 +91,7 @@ func (r *reporter) flush(scope string) {
 		return
 	}
 	at.whole = true
-	r.sink.Snapshot(scope, changed, nil)
+	r.sink.Snapshot(scope, changed, unreadable)
 }
 
 // state tells the sink a scope's state if it is another one than before.
