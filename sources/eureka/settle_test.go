@@ -1,0 +1,109 @@
+package eureka
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func fill(s *server, n int) {
+	for i := range n {
+		s.put("ORDERS", string(rune('1'+i)), nil)
+	}
+}
+
+func TestAnEmptyRegistryIsBelievedTheSecondTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := follow(t, nil, newServer())
+		p := b.after(time.Second)
+		if p.Snapshots[Scope] != 0 || p.States[Scope] == nil || !strings.HasPrefix(p.States[Scope].Error(), "the registry is empty") {
+			t.Fatalf("at first: %d snapshots, state %v; want unknown", p.Snapshots[Scope], p.States[Scope])
+		}
+		p = b.after(polls(1))
+		if p.Snapshots[Scope] != 1 || len(p.Services) != 0 || p.States[Scope] != nil {
+			t.Errorf("then: %d snapshots, state %v; want an empty one", p.Snapshots[Scope], p.States[Scope])
+		}
+	})
+}
+
+func TestARestartedServerIsNotBelievedUntilItIsFull(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 4)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		p := b.after(polls(1))
+		holds(t, "empty", p, "ORDERS", 4)
+		if p.States[Scope] == nil || !strings.Contains(p.States[Scope].Error(), "lists 0 of 4") {
+			t.Errorf("got state %v, want doubt", p.States[Scope])
+		}
+		fill(s, 2)
+		holds(t, "half full", b.after(polls(1)), "ORDERS", 4)
+		fill(s, 4)
+		p = b.after(polls(1))
+		if p.Removals != 0 || p.Reports != 1 || p.States[Scope] != nil {
+			t.Errorf("full again: %d removals, %d reports, state %v; want no change", p.Removals, p.Reports, p.States[Scope])
+		}
+	})
+}
+
+func TestARestartedServerThatIsHalfFullIsNotBelievedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 4)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		fill(s, 2)
+		holds(t, "half full", b.after(polls(1)), "ORDERS", 4)
+		holds(t, "no fuller", b.after(polls(1)), "ORDERS", 2)
+	})
+}
+
+func TestARegistryThatStaysEmptyIsEmpty(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 4)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		b.after(polls(1))
+		p := b.after(polls(1))
+		if len(p.Services) != 0 || p.States[Scope] != nil {
+			t.Errorf("got %s and state %v, want nothing", written(p), p.States[Scope])
+		}
+		fill(s, 1)
+		holds(t, "filled again", b.after(polls(1)), "ORDERS", 1)
+	})
+}
+
+func TestAPeerThatKnowsMoreIsAskedWhenOneIsEmpty(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		one, other := newServer(), newServer()
+		fill(one, 3)
+		fill(other, 3)
+		b := follow(t, nil, one, other)
+		b.after(time.Second)
+		if one.asked()["/apps"] == 0 {
+			one, other = other, one
+		}
+		one.restart()
+		p := b.after(polls(1))
+		if p.Removals != 0 || p.States[Scope] != nil || other.asked()["/apps"] != 1 {
+			t.Errorf("got %d removals, state %v; want the other's word", p.Removals, p.States[Scope])
+		}
+	})
+}
+
+func TestTheLastInstanceGoesAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		s.put("ORDERS", "1", nil)
+		s.put("STOCK", "1", nil)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.remove("ORDERS", "1")
+		holds(t, "after a delta", b.after(polls(1)), "ORDERS", -1)
+	})
+}
