@@ -21,14 +21,26 @@ var (
 	Kube = Tool{Name: "kube", Version: "1.35.4", Source: "tools/kube", Cold: 4 * time.Minute, build: kube}
 	// ZooKeeper is the server's class path.
 	ZooKeeper = Tool{Name: "zookeeper", Version: "3.9.4", Source: "servers/zookeeper", Cold: 15 * time.Second, build: maven}
+	// Consul is the agent.
+	Consul = Tool{Name: "consul", Version: "1.21.0", Source: "tools/consul", Cold: 9 * time.Minute, build: consul}
+	// Eureka is the server of Spring Cloud Netflix.
+	Eureka = Tool{Name: "eureka", Version: "4.3.1", Source: "servers/eureka", Cold: 35 * time.Second, build: maven}
+	// Nacos2 is a server of the second generation.
+	Nacos2 = Tool{Name: "nacos", Version: "2.3.2", Source: "servers/nacos-2", Cold: 40 * time.Second, build: maven}
+	// Nacos3 is a server of the third generation.
+	Nacos3 = Tool{Name: "nacos", Version: "3.1.0", Source: "servers/nacos-3", Cold: 40 * time.Second, build: maven}
 	// Dubbo is a provider.
 	Dubbo = Tool{Name: "dubbo", Version: "3.3.5", Source: "servers/dubbo", Cold: 25 * time.Second, build: maven}
 	// SpringZooKeeper is a Spring Cloud application that registers in ZooKeeper.
 	SpringZooKeeper = Tool{Name: "spring-zk", Version: "4.3.0", Source: "servers/spring-zk", Cold: 35 * time.Second, build: maven}
+	// SpringEureka is a Spring Cloud application that registers in Eureka.
+	SpringEureka = Tool{Name: "spring-eureka", Version: "4.3.1", Source: "servers/spring-eureka", Cold: 20 * time.Second, build: maven}
 )
 
 // Integration lists what the integration tests start.
-func Integration() []Tool { return []Tool{ZooKeeper, Dubbo, SpringZooKeeper} }
+func Integration() []Tool {
+	return []Tool{ZooKeeper, Consul, Eureka, Nacos2, Nacos3, Dubbo, SpringZooKeeper, SpringEureka}
+}
 
 // EndToEnd lists what the end-to-end tests start.
 func EndToEnd() []Tool { return append(Integration(), IstiodNewest, Istiod124, IstioCRDs, Kube) }
@@ -47,6 +59,11 @@ func kube(ctx context.Context, source, dir string, log io.Writer) error {
 		return err
 	}
 	return goBuild(ctx, log, source, filepath.Join(dir, "etcd"), "-ldflags", "-s -w", "go.etcd.io/etcd/server/v3")
+}
+
+// consul builds the agent.
+func consul(ctx context.Context, source, dir string, log io.Writer) error {
+	return goBuild(ctx, log, source, filepath.Join(dir, "consul"), "-trimpath", "-ldflags", "-s -w", "github.com/hashicorp/consul")
 }
 
 // istioCRDs copies the definitions out of the module istio.io/api.
