@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type keeper struct {
 	dirty      map[Ref]bool
 	identities map[string]string // that are to be written
 	gone       []goneScope
+	writing    int // services that are being written
 	status     KeptStatus
 }
 
@@ -74,7 +76,7 @@ func (m *Mirror) Kept() KeptStatus {
 		return KeptStatus{}
 	}
 	st := m.keeper.status
-	st.Unsaved = len(m.keeper.dirty)
+	st.Unsaved = len(m.keeper.dirty) + m.keeper.writing
 	return st
 }
 
@@ -192,37 +194,47 @@ func (k *keeper) run(ctx context.Context, m *Mirror) {
 	}
 }
 
-// saveAll writes everything that changed, and that the scopes which are followed still stand.
+// saveAll writes everything that changed, in parts if it is much, and that the scopes which are followed still stand.
 func (k *keeper) saveAll(m *Mirror) bool {
+	u, dirty := m.unsaved()
+	rest := inOrder(dirty)
 	for {
-		u, more := m.unsaved()
+		u.services, rest = rest[:min(len(rest), saveBatch)], rest[min(len(rest), saveBatch):]
+		m.fill(&u, len(rest) == 0)
 		if err := k.file.save(u); err != nil {
-			m.notSaved(u, err)
+			m.notSaved(u, rest, err)
 			return false
 		}
-		if !more {
+		if len(rest) == 0 {
 			break
 		}
+		u = unsaved{}
 	}
 	m.saved()
 	return true
 }
 
-// unsaved takes what is to be written: a part of it if it is much.
-func (m *Mirror) unsaved() (u unsaved, more bool) {
+// unsaved takes what is to be written but for what is served, and the services of which that is to be written.
+func (m *Mirror) unsaved() (u unsaved, dirty map[Ref]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.keeper
-	u = unsaved{identities: k.identities, seen: map[string]map[string]time.Time{}, services: make(map[Ref]packed, min(len(k.dirty), saveBatch)), gone: k.gone}
-	k.identities, k.gone = map[string]string{}, nil
-	for ref := range k.dirty {
-		if len(u.services) == saveBatch {
-			return u, true
-		}
-		u.services[ref] = m.packedLocked(ref)
-		delete(k.dirty, ref)
+	u, dirty = unsaved{identities: k.identities, gone: k.gone}, k.dirty
+	k.identities, k.gone, k.dirty, k.writing = map[string]string{}, nil, map[Ref]bool{}, len(dirty)
+	return u, dirty
+}
+
+// fill adds what is served now, and with the last part when the registries vouched for it.
+func (m *Mirror) fill(u *unsaved, last bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range u.services {
+		u.services[i].served = m.packedLocked(u.services[i].ref)
 	}
-	k.dirty = map[Ref]bool{} // an emptied map keeps the size of its largest burst
+	if !last {
+		return
+	}
+	u.seen = map[string]map[string]time.Time{}
 	for name, src := range m.sources {
 		seen := map[string]time.Time{}
 		for id, sc := range src.scopes {
@@ -235,7 +247,6 @@ func (m *Mirror) unsaved() (u unsaved, more bool) {
 		}
 		u.seen[name] = seen
 	}
-	return u, false
 }
 
 func (m *Mirror) packedLocked(ref Ref) packed {
@@ -246,19 +257,19 @@ func (m *Mirror) packedLocked(ref Ref) packed {
 }
 
 // notSaved puts back what could not be written.
-func (m *Mirror) notSaved(u unsaved, err error) {
+func (m *Mirror) notSaved(u unsaved, rest []unsavedService, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.keeper
-	for ref := range u.services {
-		k.dirty[ref] = true
+	for _, s := range slices.Concat(u.services, rest) {
+		k.dirty[s.ref] = true
 	}
 	for name, identity := range u.identities {
 		if _, newer := k.identities[name]; !newer {
 			k.identities[name] = identity
 		}
 	}
-	k.gone = append(u.gone, k.gone...)
+	k.gone, k.writing = append(u.gone, k.gone...), 0
 	if k.status.Err == "" {
 		m.log.Error("what the registries say cannot be written; it is tried again", "file", k.path, "every", retryEvery, "err", err)
 	}
@@ -271,7 +282,7 @@ func (m *Mirror) saved() {
 	if m.keeper.status.Err != "" {
 		m.log.Info("what the registries say is written again", "file", m.keeper.path)
 	}
-	m.keeper.status.Err, m.keeper.status.Saved = "", m.now()
+	m.keeper.status.Err, m.keeper.status.Saved, m.keeper.writing = "", m.now(), 0
 }
 
 var errNoRoom = errors.New("no room on the device")

@@ -164,8 +164,27 @@ func (k *keptScope) take(key, v []byte) error {
 type unsaved struct {
 	identities map[string]string               // of sources
 	seen       map[string]map[string]time.Time // of scopes, by source
-	services   map[Ref]packed                  // nil: gone
+	services   []unsavedService                // in the order of their keys, so that neighbours share a page
 	gone       []goneScope
+}
+
+// unsavedService is one service as it is served, nil: gone.
+type unsavedService struct {
+	ref    Ref
+	key    string
+	served packed
+}
+
+// inOrder lists services in the order of the file's keys.
+func inOrder(dirty map[Ref]bool) []unsavedService {
+	all := make([]unsavedService, 0, len(dirty))
+	for ref := range dirty {
+		all = append(all, unsavedService{ref: ref, key: string(servicePre) + ref.Key.text()})
+	}
+	slices.SortFunc(all, func(a, b unsavedService) int {
+		return cmp.Or(cmp.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Key.Scope, b.ref.Key.Scope), cmp.Compare(a.key, b.key))
+	})
+	return all
 }
 
 // goneScope names a scope whose bucket goes, or with an empty name a whole source.
@@ -195,7 +214,12 @@ func (l *lastGood) save(u unsaved) error {
 					}
 				}
 			}
-			return putServices(tx, u.services)
+			for _, s := range u.services {
+				if err := put(tx, s.ref.Source, s.ref.Key.Scope, []byte(s.key), s.served); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	})
 }
@@ -231,27 +255,6 @@ func (g goneScope) delete(tx *bbolt.Tx) error {
 		return nil
 	}
 	return b.DeleteBucket(name)
-}
-
-// putServices sets or deletes services, in the order of their keys, so that neighbours share a page.
-func putServices(tx *bbolt.Tx, services map[Ref]packed) error {
-	type item struct {
-		ref Ref
-		key string
-	}
-	items := make([]item, 0, len(services))
-	for ref := range services {
-		items = append(items, item{ref, string(servicePre) + ref.Key.text()})
-	}
-	slices.SortFunc(items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Key.Scope, b.ref.Key.Scope), cmp.Compare(a.key, b.key))
-	})
-	for _, it := range items {
-		if err := put(tx, it.ref.Source, it.ref.Key.Scope, []byte(it.key), services[it.ref]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // put sets a value of a scope, nil: deletes it.

@@ -34,6 +34,7 @@ type Bridge struct {
 type BridgeConfig struct {
 	World World
 	Quiet time.Duration
+	State bool // with a state.dir, on the disk of the temporary folder
 }
 
 // BridgeStarted is a bridge that serves.
@@ -58,7 +59,14 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 	}
 	b.world = config.World
 	mirror, resources := sources.NewMirror(time.Now, log), store.NewStore()
-	converter := convert.New(rules, mirror, resources, convert.Options{Log: log, Registerer: registry})
+	var state string
+	if config.State {
+		if state, err = os.MkdirTemp("", "meshbridge-bench-"); err != nil {
+			return err
+		}
+		mirror.Restore(state)
+	}
+	converter := convert.New(rules, mirror, resources, convert.Options{StateDir: state, Log: log, Registerer: registry})
 	mcp := mcpserver.Default()
 	mcp.Quiet = config.Quiet
 	if b.server, err = mcpserver.New(mcp, resources, mcpserver.Options{Log: log, Registerer: registry}); err != nil {
@@ -68,12 +76,13 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	// Both end with the process.
+	// All end with the process.
+	go b.report(log, "guard and keep", func() error { return mirror.Run(b.ctx) })
 	go b.report(log, "convert", func() error { return converter.Run(b.ctx) })
 	go b.report(log, "serve MCP", func() error { return b.server.Run(b.ctx, listener) })
 
 	start := time.Now()
-	mirror.Expect([]sources.Expected{{Name: scripted, Kind: "script", Required: true}})
+	mirror.Expect([]sources.Expected{{Name: scripted, Kind: "script", Required: true, Protect: sources.DefaultProtect()}})
 	b.sink = mirror.Sink(scripted)
 	b.load()
 	for {
@@ -85,6 +94,11 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 		case <-stale:
 		case <-time.After(2 * time.Minute):
 			return fmt.Errorf("only %d of %d services are served", snapshot.Len(store.ServiceEntry), b.world.Services)
+		}
+	}
+	if state != "" {
+		if err := os.RemoveAll(state); err != nil { // the open files go with the process
+			return err
 		}
 	}
 	*reply = BridgeStarted{Address: listener.Addr().String(), Took: time.Since(start)}

@@ -11,7 +11,7 @@ import (
 func ackRow(b *bench) error {
 	world := World{Services: pick(b, 10000, 2000), Endpoints: 20}
 	m := b.mesh()
-	bridge, started, _, err := b.bridge(world, 150*time.Millisecond)
+	bridge, started, _, err := b.bridge(BridgeConfig{World: world, Quiet: 150 * time.Millisecond})
 	if err != nil {
 		return err
 	}

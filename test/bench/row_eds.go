@@ -35,7 +35,7 @@ func edsRow(b *bench) error {
 // edsWith measures all rates with one bridge and one istiod.
 func (m *mesh) edsWith(t *table, world World, shards, seconds int, quiet time.Duration) error {
 	b := m.b
-	bridge, started, endBridge, err := b.bridge(world, quiet)
+	bridge, started, endBridge, err := b.bridge(BridgeConfig{World: world, Quiet: quiet})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 // fullRow measures how fast a new client gets its full state, beside the same bytes over plain gRPC.
 func fullRow(b *bench) error {
 	world := World{Services: 10000, Endpoints: 20}
-	bridge, started, _, err := b.bridge(world, 0)
+	bridge, started, _, err := b.bridge(BridgeConfig{World: world})
 	if err != nil {
 		return err
 	}

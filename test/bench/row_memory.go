@@ -10,20 +10,22 @@ func memoryRow(b *bench) error {
 	t := table{
 		title: "Memory of the bridge",
 		text: "Resident, with two clients connected (delta, and state of the world with 64 shards), after 1,000 changes and ten seconds; the most is " +
-			"since the start, filling included. The source reports 1,000 services at a time and keeps none.",
-		head: []string{"world", "metadata of an instance", "resident", "the most", "Go heap", "filled in"},
+			"since the start, filling included. The source reports 1,000 services at a time and keeps none. Mapped files are the program and, with state.dir, what the kernel may drop of the state.",
+		head: []string{"world", "metadata of an instance", "state.dir", "resident", "of it mapped files", "the most", "Go heap", "filled in"},
 	}
 	for _, c := range []struct {
 		world  World
-		target int64
+		target int64 // 0: none
+		state  bool
 	}{
-		{World{Services: 10000, Endpoints: 20}, 150 << 20},
-		{World{Services: 100000, Endpoints: 10, Metadata: true}, 600 << 20},
+		{world: World{Services: 10000, Endpoints: 20}, target: 150 << 20},
+		{world: World{Services: 100000, Endpoints: 10, Metadata: true}, target: 600 << 20},
+		{world: World{Services: 100000, Endpoints: 10, Metadata: true}, state: true},
 	} {
 		if b.quick && c.world.Services > 10000 {
 			continue
 		}
-		bridge, started, end, err := b.bridge(c.world, 0)
+		bridge, started, end, err := b.bridge(BridgeConfig{World: c.world, State: c.state})
 		if err != nil {
 			return err
 		}
@@ -57,7 +59,14 @@ func memoryRow(b *bench) error {
 		if c.world.Metadata {
 			metadata = "6 keys"
 		}
-		t.rows = append(t.rows, []string{describeWorld(c.world), metadata, mib(u.RSS), mib(u.Peak), mib(int64(u.Heap)), fmt.Sprintf("%.1f s", started.Took.Seconds())})
+		state := "none"
+		if c.state {
+			state = "set"
+		}
+		t.rows = append(t.rows, []string{describeWorld(c.world), metadata, state, mib(u.RSS), mib(u.File), mib(u.Peak), mib(int64(u.Heap)), fmt.Sprintf("%.1f s", started.Took.Seconds())})
+		if c.target == 0 {
+			continue
+		}
 		b.report.line(line{
 			what: fmt.Sprintf("memory at %s, %s", describeWorld(c.world), metadata), measured: mib(u.RSS), target: "≤ " + mib(c.target),
 			verdict: verdict(u.RSS <= c.target), limit: "–", peer: "–",

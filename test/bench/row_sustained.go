@@ -10,7 +10,7 @@ func sustainedRow(b *bench) error {
 	world := World{Services: 10000, Endpoints: 20}
 	const rate = 1000
 	count := rate * pick(b, 60, 20)
-	bridge, started, _, err := b.bridge(world, 150*time.Millisecond)
+	bridge, started, _, err := b.bridge(BridgeConfig{World: world, Quiet: 150 * time.Millisecond})
 	if err != nil {
 		return err
 	}

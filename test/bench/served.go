@@ -41,19 +41,19 @@ func (o *outcome) least(cpu time.Duration) {
 	}
 }
 
-// bridge starts a bridge with a world.
-func (b *bench) bridge(world World, quiet time.Duration) (*child, BridgeStarted, func(), error) {
+// bridge starts a bridge.
+func (b *bench) bridge(config BridgeConfig) (*child, BridgeStarted, func(), error) {
 	c, end, err := b.child("bridge")
 	if err != nil {
 		return nil, BridgeStarted{}, nil, err
 	}
-	started, err := do[BridgeStarted](c, "Start", BridgeConfig{World: world, Quiet: quiet})
+	started, err := do[BridgeStarted](c, "Start", config)
 	return c, started, end, err
 }
 
 // loadBridge measures a new bridge under the load.
 func (b *bench) loadBridge(l load) (outcome, error) {
-	server, started, end, err := b.bridge(l.world, l.quiet)
+	server, started, end, err := b.bridge(BridgeConfig{World: l.world, Quiet: l.quiet})
 	if err != nil {
 		return outcome{}, err
 	}
