@@ -34,7 +34,7 @@ func TestTheGeneratedFilesAreUpToDate(t *testing.T) {
 func load(t *testing.T, text string) error {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"token": "t", "zk": "user:password"} {
+	for name, content := range map[string]string{"token": "t", "zk": "user:password", "eureka": "hush"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -159,6 +159,7 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 		"sources[].name":                "sources: [{file: {path: b}}]\n",
 		"sources[].file.path":           "sources: [{name: a, file: {}}]\n",
 		"sources[].zookeeper.servers":   "sources: [{name: a, zookeeper: {}}]\n",
+		"sources[].eureka.servers":      "sources: [{name: a, eureka: {}}]\n",
 		"sources[].overrides[].service": "sources: [{name: a, file: {path: b}, overrides: [{subsets: all}]}]\n",
 	}
 	for _, path := range needed() {
