@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,3 +37,20 @@ func loopback(t testing.TB) string {
 }
 
 func dialTCP(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) }
+
+// portOf is the port of host:port, and -1 of "".
+func portOf(t testing.TB, address string) int {
+	t.Helper()
+	if address == "" {
+		return -1
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatalf("split %s: %v", address, err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatalf("split %s: %v", address, err)
+	}
+	return n
+}
