@@ -36,6 +36,7 @@ func sections() []section {
 		{"sources[].overrides[]", "sources: overrides", "overrides"},
 		{"sources[].file", "sources: file", "file"},
 		{"sources[].zookeeper", "sources: zookeeper", "zookeeper"},
+		{"sources[].nacos", "sources: nacos", "nacos"},
 		{"sources[].eureka", "sources: eureka", "eureka"},
 	}
 }

@@ -19,7 +19,7 @@ func values(path string) []string {
 		return []string{"disable", "istio"}
 	case "subsets.discover", "sources[].overrides[].subsets":
 		return []string{"none", "multiple", "all"}
-	case "sources[].zookeeper.dubbo.mode":
+	case "sources[].zookeeper.dubbo.mode", "sources[].nacos.dubbo.mode":
 		return []string{"interface", "instance", "all"}
 	}
 	return nil
@@ -27,7 +27,7 @@ func values(path string) []string {
 
 // needed lists the keys without which there is no valid file, or no valid part of one.
 func needed() []string {
-	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].eureka.servers", "sources[].overrides[].service"}
+	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].nacos.servers", "sources[].eureka.servers", "sources[].overrides[].service"}
 }
 
 func isNeeded(path string) bool { return slices.Contains(needed(), path) }

@@ -34,7 +34,7 @@ func TestTheGeneratedFilesAreUpToDate(t *testing.T) {
 func load(t *testing.T, text string) error {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"token": "t", "zk": "user:password", "eureka": "hush"} {
+	for name, content := range map[string]string{"token": "t", "zk": "user:password", "nacos": "hush", "eureka": "hush"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -128,6 +128,7 @@ func TestTheWordsOfAKeyAreThoseThatLoadTakes(t *testing.T) {
 		"subsets.discover":               "subsets: {discover: WORD}\n",
 		"sources[].overrides[].subsets":  "sources: [{name: a, file: {path: b}, overrides: [{service: c, subsets: WORD}]}]\n",
 		"sources[].zookeeper.dubbo.mode": "sources: [{name: a, zookeeper: {servers: [zk], dubbo: {mode: WORD}}}]\n",
+		"sources[].nacos.dubbo.mode":     "sources: [{name: a, nacos: {servers: [http://a], dubbo: {mode: WORD}}}]\n",
 	}
 	top, err := read(root)
 	if err != nil {
@@ -159,6 +160,7 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 		"sources[].name":                "sources: [{file: {path: b}}]\n",
 		"sources[].file.path":           "sources: [{name: a, file: {}}]\n",
 		"sources[].zookeeper.servers":   "sources: [{name: a, zookeeper: {}}]\n",
+		"sources[].nacos.servers":       "sources: [{name: a, nacos: {}}]\n",
 		"sources[].eureka.servers":      "sources: [{name: a, eureka: {}}]\n",
 		"sources[].overrides[].service": "sources: [{name: a, file: {path: b}, overrides: [{subsets: all}]}]\n",
 	}
