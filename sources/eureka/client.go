@@ -68,9 +68,9 @@ func (c *client) full(ctx context.Context, base *url.URL) (*registry, error) {
 }
 
 // delta reads what changed at a server in the last minutes, and the hash of its whole registry.
-func (c *client) delta(ctx context.Context, base *url.URL) (changes []change, hash string, err error) {
+func (c *client) delta(ctx context.Context, base *url.URL) (changes []entry, hash string, err error) {
 	a, err := c.read(ctx, base, "/apps/delta", func(app string, m member, action string) {
-		changes = append(changes, change{app: app, member: m, deleted: strings.EqualFold(action, "DELETED")})
+		changes = append(changes, entry{app: app, member: m, deleted: strings.EqualFold(action, "DELETED")})
 	})
 	return changes, a.hash, err
 }
@@ -80,14 +80,11 @@ func (c *client) read(ctx context.Context, base *url.URL, path string, each func
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	a, err := c.request(ctx, base, path, func(app string, w *wireInstance, err error) {
+		m := c.reader.listed(w, err)
 		if w == nil {
-			each(app, member{status: unknown, body: packFault(err.Error())}, "")
-			return
+			w = &wireInstance{}
 		}
-		if app == "" {
-			app = string(w.App)
-		}
-		each(app, c.reader.member(w), string(w.Action))
+		each(app, m, string(w.Action))
 	})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("no whole answer within %v", c.cfg.Timeout)

@@ -24,8 +24,11 @@ type answer struct {
 // name as it comes; memory is bound by one instance. An answer that is none, is cut short or has something after it is an
 // error, and what was handed over before it counts for nothing.
 func decode(r io.Reader, each func(app string, i *wireInstance, err error)) (answer, error) {
-	d := &decoder{each: each}
-	d.in = &bounded{r: r, total: maxAnswer, part: maxPart}
+	return decodeWithin(&bounded{r: r, total: maxAnswer, part: maxPart}, each)
+}
+
+func decodeWithin(in *bounded, each func(app string, i *wireInstance, err error)) (answer, error) {
+	d := &decoder{in: in, each: each}
 	d.json = json.NewDecoder(d.in)
 	err := d.document()
 	switch {

@@ -236,6 +236,7 @@ type bench struct {
 func follow(t *testing.T, change func(*Config), servers ...*server) *bench {
 	t.Helper()
 	c := Default()
+	c.Region = "eu"
 	all := cluster{}
 	for i, s := range servers {
 		host := string(rune('a' + i))

@@ -211,7 +211,7 @@ func TestASlowAnswerEndsAfterTheTimeout(t *testing.T) {
 		b.after(time.Second)
 		s.fault(func(string) *http.Response {
 			r := respond(200, "")
-			r.Body = &dripping{end: time.Now().Add(30 * time.Second)}
+			r.Body = &dripping{end: time.Now().Add(30*time.Second + time.Millisecond)}
 			return r
 		})
 		p := b.after(70 * time.Second)

@@ -48,6 +48,14 @@ type reader struct {
 	region string // of zones without one
 }
 
+// listed makes a member of what is listed as an instance, or of why it could not be read.
+func (r reader) listed(w *wireInstance, err error) member {
+	if err != nil {
+		return member{status: unknown, body: packFault(err.Error())}
+	}
+	return r.member(w)
+}
+
 // member reads an instance. Whatever is wrong with it, it is a member, because the server's hash counts it.
 func (r reader) member(w *wireInstance) member {
 	m := member{id: identify(w), status: statusOf(string(w.Status)), updated: w.LastUpdated.millis()}

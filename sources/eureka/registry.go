@@ -73,8 +73,8 @@ func unique(members []member) []member {
 	return slices.Clip(kept)
 }
 
-// change is an entry of a delta.
-type change struct {
+// entry is what a delta says of one instance.
+type entry struct {
 	app     string
 	member  member
 	deleted bool
@@ -88,7 +88,7 @@ type revised struct {
 
 // revise works out what a delta makes of the registry, which stays as it is. A delta repeats what was changed in the last
 // minutes, so most of it is known; an entry older than what is held is ignored.
-func (r *registry) revise(delta []change) revised {
+func (r *registry) revise(delta []entry) revised {
 	next := revised{apps: map[string][]member{}, counts: r.counts}
 	deleted := map[[2]string]int64{} // when members were deleted that this delta may name again
 	for _, c := range delta {
@@ -97,12 +97,12 @@ func (r *registry) revise(delta []change) revised {
 			members = r.apps[c.app]
 		}
 		at, found := slices.BinarySearchFunc(members, c.member.id, func(m member, id string) int { return cmp.Compare(m.id, id) })
-		entry := [2]string{c.app, c.member.id}
+		key := [2]string{c.app, c.member.id}
 		switch {
-		case found && c.member.updated < members[at].updated, !found && c.member.updated < deleted[entry]:
+		case found && c.member.updated < members[at].updated, !found && c.member.updated < deleted[key]:
 			continue
 		case c.deleted:
-			deleted[entry] = c.member.updated
+			deleted[key] = c.member.updated
 			if !found {
 				continue
 			}
@@ -183,7 +183,7 @@ func (r *registry) service(scope, app string) *sources.Service {
 			reason = fmt.Sprintf("%s was registered later at the same address and ports", by)
 		}
 		if reason != "" {
-			s.Skipped = append(s.Skipped, sources.Fault{Where: m.id, Reason: reason})
+			s.Skipped = append(s.Skipped, sources.Fault{Where: cmp.Or(m.id, app), Reason: reason})
 			continue
 		}
 		s.Instances = append(s.Instances, i)
