@@ -31,12 +31,7 @@ func main() {
 		err = fmt.Errorf("-out goes with all rows, not with -only")
 	}
 	exit(err)
-	harness.Isolate(func() (func(), error) {
-		if !slices.ContainsFunc(chosen, func(r row) bool { return r.istiod }) {
-			return func() {}, nil
-		}
-		return func() {}, build(ctx)
-	})
+	harness.Isolate(func() (func(), error) { return prepare(ctx, chosen) })
 	b := &bench{ctx: ctx, quick: *quick, profiles: *profiles, start: time.Now(), busy: loadAverage()}
 	err = b.measure(chosen)
 	text := b.report.markdown(describe(b))
@@ -60,9 +55,10 @@ func exit(err error) {
 
 // row is a group of measurements.
 type row struct {
-	name   string
-	istiod bool // needs a real one
-	run    func(b *bench) error
+	name  string
+	run   func(b *bench) error
+	tools []harness.Tool // real servers
+	own   bool           // needs the bridge's own binary
 }
 
 // rows are all there is to measure, in the order of the report.
@@ -74,9 +70,15 @@ func rows() []row {
 		{name: "full", run: fullRow},
 		{name: "memory", run: memoryRow},
 		{name: "sustained", run: sustainedRow},
-		{name: "ack", istiod: true, run: ackRow},
-		{name: "eds", istiod: true, run: edsRow},
+		{name: "ack", run: ackRow, tools: istiods()},
+		{name: "eds", run: edsRow, tools: istiods()},
+		{name: "registries", run: registriesRow, tools: []harness.Tool{harness.ZooKeeper, harness.Consul, harness.Nacos3}, own: true},
 	}
+}
+
+// istiods are the tools of a mesh.
+func istiods() []harness.Tool {
+	return []harness.Tool{harness.IstiodNewest, harness.IstioCRDs, harness.Kube}
 }
 
 func names() []string {
@@ -102,12 +104,20 @@ func choose(only string) ([]row, error) {
 	return chosen, nil
 }
 
-// build builds the real servers unless that has been done.
-func build(ctx context.Context) error {
-	for _, tool := range []harness.Tool{harness.IstiodNewest, harness.IstioCRDs, harness.Kube} {
-		if _, err := harness.Build(ctx, tool, os.Stderr); err != nil {
-			return err
+// prepare builds what the rows need, unless that has been done.
+func prepare(ctx context.Context, chosen []row) (cleanup func(), err error) {
+	cleanup = func() {}
+	for _, r := range chosen {
+		for _, tool := range r.tools {
+			if _, err := harness.Build(ctx, tool, os.Stderr); err != nil {
+				return cleanup, err
+			}
+		}
+		if r.own {
+			if cleanup, err = harness.BuildBridge(); err != nil {
+				return func() {}, err
+			}
 		}
 	}
-	return nil
+	return cleanup, nil
 }
