@@ -3,40 +3,25 @@ package nacos
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
+	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"meshbridge/sources"
 )
 
 const (
 	// workers is how many reads are under way at once.
 	workers = 16
-	// tries is how often a read may go without an answer before the first report is made without it.
+	// tries is how often a read may fail in passing before the first report is made without it.
 	tries = 3
 	// patience is how many looks at a list may fail in a row before another server is tried.
 	patience = 3
 )
-
-// look is what is known of a scope over one connection.
-type look struct {
-	listed    bool // a complete list was seen
-	unsettled int  // units not yet read
-	passed    bool // all units of the first list were read, or found unreadable
-	err       error
-	fails     int // lists in a row that could not be read
-	empty     bool
-	total     int
-	broken    map[*unit]error // units that could not be read
-}
 
 // follower follows the namespaces over one connection. All its state is owned by dispatch.
 type follower struct {
@@ -175,15 +160,6 @@ func (f *follower) dispatch(ctx context.Context, jobs chan<- job, results <-chan
 	}
 }
 
-// begin forgets what was known over another connection.
-func (s *scope) begin() {
-	s.look = look{total: -1, broken: map[*unit]error{}}
-	s.mapping.known, s.mapping.asked = false, false
-	for _, u := range s.units {
-		u.due, u.settled, u.misses = due{}, false, 0
-	}
-}
-
 // hear takes the pushes: a service of which one says something else than is held is read again.
 func (f *follower) hear(now time.Time) {
 	f.mu.Lock()
@@ -213,7 +189,7 @@ func (f *follower) apply(r result, now time.Time) {
 	}
 	u.pushed = digest{}
 	f.queue.done(u, now, r.err)
-	if u.gone || lost(r.err) || errors.Is(r.err, context.DeadlineExceeded) && !u.settled && u.due.failures < tries {
+	if u.gone || lost(r.err) || passing(r.err) && !u.settled && u.due.failures < tries {
 		return
 	}
 	if delete(s.look.broken, u); r.err != nil {
@@ -230,6 +206,14 @@ func (f *follower) apply(r result, now time.Time) {
 // lost reports whether an error says nothing of a service but that the connection is ending.
 func lost(err error) bool {
 	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Unavailable || status.Code(err) == codes.Canceled
+}
+
+// passing reports whether an error is worth another try before a first report is made without a service: the server is slow,
+// busy or in trouble.
+func passing(err error) bool {
+	var answered *statusError
+	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded ||
+		errors.As(err, &answered) && answered.code >= http.StatusInternalServerError
 }
 
 // take takes what a look at the lists brought. An error ends the connection.
@@ -377,53 +361,3 @@ func (f *follower) askMapping(s *scope) {
 	default: // it is busy: the next report asks again
 	}
 }
-
-// complete reports whether the first report lacks nothing that is still to come.
-func (s *scope) complete() bool {
-	for key := range s.dirty {
-		if slices.ContainsFunc(s.owners[key], func(u *unit) bool { return u.wanted && s.look.broken[u] == nil }) {
-			return false
-		}
-	}
-	return !s.mapping.needed || s.mapping.known
-}
-
-// unreadable is why a scope as a whole is unknown.
-func (s *scope) unreadable() error {
-	if s.look.err != nil || len(s.look.broken) == 0 || len(s.look.broken) < len(s.units) {
-		return s.look.err
-	}
-	first := slices.MinFunc(slices.Collect(maps.Keys(s.look.broken)), func(a, b *unit) int { return compareIDs(a.id, b.id) })
-	return fmt.Errorf("namespace %s: no service can be read: %s: %w", s.name, first.id, s.look.broken[first])
-}
-
-// faults lists what of a scope cannot be read while the rest is followed.
-func (s *scope) faults(blind error) []sources.Fault {
-	var out []sources.Fault
-	if blind != nil {
-		out = append(out, sources.Fault{Where: "namespaces", Reason: blind.Error() + "; those known are followed, new ones are not seen"})
-	}
-	for u, err := range s.look.broken {
-		out = append(out, sources.Fault{Where: u.id.String(), Reason: err.Error() + "; what was read last stands"})
-	}
-	if s.mapping.fault != nil {
-		out = append(out, sources.Fault{
-			Where:  "configurations of group " + mappingGroup,
-			Reason: s.mapping.fault.Error() + "; interfaces of applications that no interface lists stay as they are",
-		})
-	}
-	return out
-}
-
-// takeMapping takes which applications offer an interface.
-func (s *scope) takeMapping(apps map[string][]string, err error) {
-	s.mapping.known, s.mapping.fault = true, err
-	if err != nil {
-		return
-	}
-	for _, name := range s.mapping.set(apps) {
-		s.dirty[s.plain(name)] = true
-	}
-}
-
-func compareIDs(a, b serviceID) int { return strings.Compare(a.String(), b.String()) }

@@ -107,7 +107,7 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 	query := url.Values{"namespaceId": {id}, "pageNo": {strconv.Itoa(page)}, "pageSize": {strconv.Itoa(pageSize)}}
 	if l.modern == nil || *l.modern {
 		var answer struct {
-			Data struct {
+			Data *struct {
 				Total int            `json:"totalCount"`
 				Items []catalogEntry `json:"pageItems"`
 			} `json:"data"`
@@ -118,6 +118,9 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 		if !unknownPath(err) {
 			if err != nil {
 				return nil, 0, l.explain(err)
+			}
+			if answer.Data == nil {
+				return nil, 0, errors.New("list services: the answer holds no data")
 			}
 			l.modern = new(bool)
 			*l.modern = true
@@ -141,7 +144,7 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 	case err != nil:
 		return nil, 0, l.explain(err)
 	case answer.Total == nil:
-		return nil, 0, fmt.Errorf("%w: name them in groups (its catalog has no count)", errNoLists)
+		return nil, 0, errors.New("list services: the answer holds no count")
 	}
 	l.modern = new(bool)
 	return entries(answer.Items), *answer.Total, nil
@@ -189,21 +192,24 @@ func (l *lister) group(ctx context.Context, id, group string) ([]string, error) 
 		seen, total := map[string]bool{}, 0
 		for page := 1; ; page++ {
 			var answer struct {
-				Total int      `json:"count"`
+				Total *int     `json:"count"`
 				Names []string `json:"serviceNames"`
 			}
 			request := map[string]any{"module": "naming", "namespace": id, "groupName": group, "serviceName": "", "pageNo": page, "pageSize": pageSize, "selector": ""}
 			if err := l.link.call(ctx, "ServiceListRequest", request, serviceID{group: group}, &answer); err != nil {
 				return nil, err
 			}
+			if answer.Total == nil {
+				return nil, errors.New("list services: the answer holds no count")
+			}
 			if page == 1 {
-				total = answer.Total
+				total = *answer.Total
 			}
 			before := len(seen)
 			for _, name := range answer.Names {
 				seen[name] = true
 			}
-			if answer.Total != total || len(seen) >= total || len(seen) == before {
+			if *answer.Total != total || len(seen) >= total || len(seen) == before {
 				break
 			}
 		}
