@@ -23,6 +23,8 @@ type Config struct {
 	Health Health `yaml:"health"`
 	// State is what outlives the process. Default: see its keys.
 	State State `yaml:"state"`
+	// Protect says which losses of instances are held back. Default: see its keys.
+	Protect sources.Protect `yaml:"protect"`
 	// Log is what the bridge writes to stderr. Default: see its keys.
 	Log Log `yaml:"log"`
 	// Config is what holds for everything that is generated: mesh, subsets and retainEmpty.
@@ -99,6 +101,8 @@ type Source struct {
 	// Required says whether the first answer to any client waits until this source is read, or covered by what it last
 	// said. Default: true.
 	Required bool `yaml:"required"`
+	// Protect changes for this source what protect says. Default: nothing changes.
+	Protect Protect `yaml:"protect"`
 	// SourceConfig is what is made of the source's services.
 	convert.SourceConfig `yaml:",inline"`
 }
@@ -106,10 +110,11 @@ type Source struct {
 // Default is the configuration of a file that says nothing but its sources.
 func Default() Config {
 	return Config{
-		MCP:    mcpserver.Default(),
-		Admin:  Admin{Address: "127.0.0.1:16011"},
-		Log:    Log{Level: Info, Format: Text},
-		Config: convert.Default(),
+		MCP:     mcpserver.Default(),
+		Admin:   Admin{Address: "127.0.0.1:16011"},
+		Protect: sources.DefaultProtect(),
+		Log:     Log{Level: Info, Format: Text},
+		Config:  convert.Default(),
 	}
 }
 
@@ -151,6 +156,26 @@ func (s *Source) kinds() []string {
 		}
 	}
 	return kinds
+}
+
+// Identity names what the source follows: it changes with its servers and with what of them is followed.
+func (s *Source) Identity() string {
+	var of interface{ Identity() string }
+	switch {
+	case s.File != nil:
+		of = s.File
+	case s.Zookeeper != nil:
+		of = s.Zookeeper
+	case s.Nacos != nil:
+		of = s.Nacos
+	case s.Eureka != nil:
+		of = s.Eureka
+	case s.Consul != nil:
+		of = s.Consul
+	default:
+		return ""
+	}
+	return s.Kind() + " " + of.Identity()
 }
 
 // tls is how the source trusts its servers, nil for plain TCP.

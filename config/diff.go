@@ -34,6 +34,8 @@ func Compare(before, after *Config) Diff {
 		top, _, _ := strings.Cut(path, ".")
 		switch {
 		case strings.HasPrefix(top, "sources"):
+		case top == "protect":
+			d.Live = append(d.Live, path)
 		case top == "mesh" || top == "subsets" || top == "retainEmpty":
 			d.Conversion = true
 		case slices.Contains(live(), path):

@@ -34,6 +34,8 @@ func TestCompareTellsWhatAChangeTouches(t *testing.T) {
 		"mesh":               {"mesh: {tls: istio}\nsources:\n" + a + b + c, Diff{Conversion: true}},
 		"subsets":            {"subsets: {trafficPolicy: {tls: {mode: SIMPLE}}}\nsources:\n" + a + b + c, Diff{Conversion: true}},
 		"retainEmpty":        {"retainEmpty: 1m\nsources:\n" + a + b + c, Diff{Conversion: true}},
+		"protect":            {"protect: {maxLoss: 50%}\nsources:\n" + a + b + c, Diff{Live: []string{"protect.maxLoss"}}},
+		"a source's protect": {"sources:\n" + a + "- {name: b, file: {path: b}, protect: {maxLoss: 50%}}\n" + c, Diff{Adjusted: []string{"b"}}},
 		"log level":          {"log: {level: warn}\nsources:\n" + a + b + c, Diff{Live: []string{"log.level"}}},
 		"listeners and more": {"mcp: {address: ':1', tls: {cert: x, key: y}}\nadmin: {address: '127.0.0.1:1'}\nstate: {dir: d}\nlog: {format: json}\nsources:\n" + a + b + c, Diff{Restart: []string{"mcp.address", "mcp.tls.cert", "mcp.tls.key", "admin.address", "state.dir", "log.format"}}},
 		"all at once": {"log: {level: warn}\nmesh: {tls: istio}\nsources:\n- {name: y, file: {path: n}}\n- {name: x, file: {path: n}}\n- {name: b, file: {path: z}}\n",

@@ -20,6 +20,7 @@ func (c Config) Validate() error {
 		strict.Prefix("admin", c.Admin.Validate()),
 		strict.Prefix("health", c.Health.Validate()),
 		strict.Prefix("log", c.Log.Validate()),
+		strict.Prefix("protect", c.Protect.Validate()),
 		c.Config.Validate(),
 		c.validateSources(),
 	}
@@ -40,6 +41,9 @@ func (c Config) validateSources() error {
 			first[s.Name] = i
 		}
 		errs = append(errs, strict.Prefix(path, s.Validate()))
+		if c.Protect.Validate() == nil {
+			errs = append(errs, strict.Prefix(path+".protect", s.Protect.Of(c.Protect).Validate()))
+		}
 	}
 	return errors.Join(errs...)
 }

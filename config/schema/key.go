@@ -53,17 +53,18 @@ func read(root string) (*key, error) {
 	if err := r.describe(top, top.value.Type()); err != nil {
 		return nil, err
 	}
-	top.find("sources[].overrides[]").inherit(top.find("sources[]"))
+	top.find("sources[].overrides[]").inherit(top.find("sources[]"), "that of the source")
+	top.find("sources[].protect").inherit(top.find("protect"), "that of protect")
 	return top, nil
 }
 
 // inherit says of the keys that another mapping has as well that they start from there.
-func (k *key) inherit(from *key) {
+func (k *key) inherit(from *key, said string) {
 	for _, child := range k.keys {
 		for _, other := range from.keys {
 			if child.name == other.name {
-				child.inherited, child.byDefault = true, "that of the source"
-				child.inherit(other)
+				child.inherited, child.byDefault = true, said
+				child.inherit(other, said)
 			}
 		}
 	}

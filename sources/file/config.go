@@ -11,6 +11,9 @@ type Config struct {
 // Default is the configuration of a source that says nothing.
 func Default() Config { return Config{} }
 
+// Identity names what is followed.
+func (c Config) Identity() string { return c.Path }
+
 // Validate joins what is wrong, each fault led by its path.
 func (c Config) Validate() error {
 	if c.Path == "" {

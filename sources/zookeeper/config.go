@@ -77,6 +77,11 @@ func Default() Config {
 	}
 }
 
+// Identity names what is followed: it changes with the servers and the roots, and not with credentials or timeouts.
+func (c Config) Identity() string {
+	return fmt.Sprintf("%q %q %q", slices.Sorted(slices.Values(c.Servers)), c.Chroot, []string{c.Dubbo.Root, c.Dubbo.Services, c.Dubbo.Mode, c.SpringCloud.Root})
+}
+
 // Validate reports everything that is wrong, each fault led by the path of the key below the source.
 func (c Config) Validate() error {
 	var faults []error

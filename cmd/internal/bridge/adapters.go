@@ -62,7 +62,9 @@ func Sources(cfg *config.Config, log *slog.Logger) (map[string]sources.Source, *
 func Expected(cfg *config.Config) []sources.Expected {
 	all := make([]sources.Expected, 0, len(cfg.Sources))
 	for _, c := range cfg.Sources {
-		all = append(all, sources.Expected{Name: c.Name, Kind: c.Kind(), Required: c.Required})
+		all = append(all, sources.Expected{
+			Name: c.Name, Kind: c.Kind(), Required: c.Required, Identity: c.Identity(), Protect: c.Protect.Of(cfg.Protect),
+		})
 	}
 	return all
 }
