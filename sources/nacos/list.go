@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync/atomic"
 )
 
 const (
@@ -39,8 +40,14 @@ type lister struct {
 	web    *web
 	link   *link
 	groups []string // nil for all
-	modern *bool    // nil until known: the API of Nacos 3
+	api    atomic.Int32
 }
+
+// The values of lister.api: which generation's lists the server answers; 0 until one was.
+const (
+	oldAPI int32 = iota + 1
+	newAPI
+)
 
 // errNoLists is why groups must be named.
 var errNoLists = errors.New("the server does not list the services of all groups")
@@ -105,7 +112,7 @@ type catalogEntry struct {
 // page reads one page of the list of all groups, from whichever API the server has.
 func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, error) {
 	query := url.Values{"namespaceId": {id}, "pageNo": {strconv.Itoa(page)}, "pageSize": {strconv.Itoa(pageSize)}}
-	if l.modern == nil || *l.modern {
+	if l.api.Load() != oldAPI {
 		var answer struct {
 			Data *struct {
 				Total int            `json:"totalCount"`
@@ -122,11 +129,10 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 			if answer.Data == nil {
 				return nil, 0, errors.New("list services: the answer holds no data")
 			}
-			l.modern = new(bool)
-			*l.modern = true
+			l.api.Store(newAPI)
 			return entries(answer.Data.Items), answer.Data.Total, nil
 		}
-		if l.modern != nil {
+		if l.api.Load() == newAPI {
 			return nil, 0, err
 		}
 		query.Del("ignoreEmptyService")
@@ -146,7 +152,7 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 	case answer.Total == nil:
 		return nil, 0, errors.New("list services: the answer holds no count")
 	}
-	l.modern = new(bool)
+	l.api.Store(oldAPI)
 	return entries(answer.Items), *answer.Total, nil
 }
 
