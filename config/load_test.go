@@ -177,7 +177,7 @@ func TestASourceNamesItsKind(t *testing.T) {
 	for _, s := range c.Sources {
 		kinds = append(kinds, s.Kind())
 	}
-	if diff := cmp.Diff([]string{"file", "zookeeper", "zookeeper", "eureka"}, kinds); diff != "" {
+	if diff := cmp.Diff([]string{"file", "zookeeper", "zookeeper", "eureka", "consul"}, kinds); diff != "" {
 		t.Error(diff)
 	}
 	if got := (&Source{}).Kind(); got != "" {

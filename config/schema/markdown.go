@@ -38,6 +38,7 @@ func sections() []section {
 		{"sources[].zookeeper", "sources: zookeeper", "zookeeper"},
 		{"sources[].nacos", "sources: nacos", "nacos"},
 		{"sources[].eureka", "sources: eureka", "eureka"},
+		{"sources[].consul", "sources: consul", "consul"},
 	}
 }
 

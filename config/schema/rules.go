@@ -27,7 +27,7 @@ func values(path string) []string {
 
 // needed lists the keys without which there is no valid file, or no valid part of one.
 func needed() []string {
-	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].nacos.servers", "sources[].eureka.servers", "sources[].overrides[].service"}
+	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].nacos.servers", "sources[].eureka.servers", "sources[].consul.address", "sources[].overrides[].service"}
 }
 
 func isNeeded(path string) bool { return slices.Contains(needed(), path) }

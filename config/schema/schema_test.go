@@ -34,7 +34,7 @@ func TestTheGeneratedFilesAreUpToDate(t *testing.T) {
 func load(t *testing.T, text string) error {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"token": "t", "zk": "user:password", "nacos": "hush", "eureka": "hush"} {
+	for name, content := range map[string]string{"token": "t", "zk": "user:password", "nacos": "hush", "eureka": "hush", "consul": "hush"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -162,6 +162,7 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 		"sources[].zookeeper.servers":   "sources: [{name: a, zookeeper: {}}]\n",
 		"sources[].nacos.servers":       "sources: [{name: a, nacos: {}}]\n",
 		"sources[].eureka.servers":      "sources: [{name: a, eureka: {}}]\n",
+		"sources[].consul.address":      "sources: [{name: a, consul: {}}]\n",
 		"sources[].overrides[].service": "sources: [{name: a, file: {path: b}, overrides: [{subsets: all}]}]\n",
 	}
 	for _, path := range needed() {
