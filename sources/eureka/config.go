@@ -31,6 +31,9 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// Time between two full reads while changes are followed by deltas. Default: 10m.
 	Resync time.Duration `yaml:"resync"`
+	// Time for which a list must not have grown before a loss is believed that the server may have by having only just started:
+	// within it clients register again, and servers' caches age. Default: 90s.
+	Settle time.Duration `yaml:"settle"`
 	// Region of instances that name a zone in their metadata but no region. Default: none, so such zones are not taken.
 	Region string `yaml:"region"`
 	// Further regions whose applications the servers are asked for, where the servers know them. Default: none.
@@ -39,7 +42,7 @@ type Config struct {
 
 // Default is the configuration that needs no more than servers.
 func Default() Config {
-	return Config{Interval: 30 * time.Second, Timeout: 30 * time.Second, Resync: 10 * time.Minute}
+	return Config{Interval: 30 * time.Second, Timeout: 30 * time.Second, Resync: 10 * time.Minute, Settle: 90 * time.Second}
 }
 
 // minInterval bounds how often a server may be asked.
@@ -78,6 +81,9 @@ func (c Config) Validate() error {
 	}
 	if c.Resync <= 0 {
 		fault("resync: %v is not positive", c.Resync)
+	}
+	if c.Settle < 0 {
+		fault("settle: %v is negative", c.Settle)
 	}
 	if strings.Contains(c.Region, "/") {
 		fault("region: %q: a region has no slash", c.Region)

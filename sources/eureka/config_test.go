@@ -35,6 +35,7 @@ func TestEachFaultOfAConfigurationIsLedByItsPath(t *testing.T) {
 		{func(c *Config) { c.Interval = 0 }, "interval: 0s is too short: at least 100ms"},
 		{func(c *Config) { c.Timeout = -time.Second }, "timeout: -1s is not positive"},
 		{func(c *Config) { c.Resync = 0 }, "resync: 0s is not positive"},
+		{func(c *Config) { c.Settle = -1 }, "settle: -1ns is negative"},
 		{func(c *Config) { c.Region = "eu/1" }, `region: "eu/1": a region has no slash`},
 		{func(c *Config) { c.Regions = []string{"a", "b,c"} }, `regions[1]: "b,c": several regions are several list entries`},
 		{func(c *Config) { c.Servers, c.Interval = nil, 1 }, "servers: empty: name at least one base URL such as http://eureka-1:8761/eureka\ninterval: 1ns is too short: at least 100ms"},

@@ -106,7 +106,7 @@ func (f *follower) poll(ctx context.Context) error {
 		case next == nil: // a delta was enough
 			f.followed(server)
 			return nil
-		case !suspicious(f.held, next.counts.size(), uncertain):
+		case !suspicious(f.held, next, uncertain):
 			f.take(server, next, began)
 			return nil
 		default:
@@ -121,15 +121,29 @@ func (f *follower) poll(ctx context.Context) error {
 		return join(errs)
 	}
 	f.peers.prefer(mostFrom)
-	if f.doubt.believe(most.counts.size()) {
+	settle := f.cfg.Settle
+	if f.held == nil {
+		settle = 0
+	}
+	if f.doubt.believe(most.counts.size(), mostAt, settle) {
 		f.take(mostFrom, most, mostAt)
 		return nil
 	}
-	held := 0
-	if f.held != nil {
-		held = f.held.counts.size()
+	return f.keep(most)
+}
+
+// keep takes what a list in doubt says, and keeps what it lacks.
+func (f *follower) keep(listed *registry) error {
+	if f.held == nil {
+		return lacking{}
 	}
-	return lacking{listed: most.counts.size(), held: held}
+	doubted := lacking{missing: f.held.missing(listed), held: f.held.counts.size()}
+	both := f.held.union(listed)
+	if apps := f.held.differences(both); len(apps) > 0 {
+		f.held = both
+		f.tell(apps)
+	}
+	return doubted
 }
 
 // ask asks one server: for what changed if that can be enough, else for everything. A nil registry says that it was enough,

@@ -96,7 +96,7 @@ func (r *registry) revise(delta []entry) revised {
 		if !touched {
 			members = r.apps[c.app]
 		}
-		at, found := slices.BinarySearchFunc(members, c.member.id, func(m member, id string) int { return cmp.Compare(m.id, id) })
+		at, found := find(members, c.member.id)
 		key := [2]string{c.app, c.member.id}
 		switch {
 		case found && c.member.updated < members[at].updated, !found && c.member.updated < deleted[key]:
@@ -162,6 +162,39 @@ func (r *registry) differences(other *registry) []string {
 	}
 	slices.Sort(apps)
 	return apps
+}
+
+// missing is the number of members that another registry lacks.
+func (r *registry) missing(other *registry) int {
+	n := 0
+	for app, members := range r.apps {
+		there := other.apps[app]
+		for _, m := range members {
+			if _, found := find(there, m.id); !found {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// find is where a member of an ID is, or would be.
+func find(members []member, id string) (at int, found bool) {
+	return slices.BinarySearchFunc(members, id, func(m member, id string) int { return cmp.Compare(m.id, id) })
+}
+
+// union is what either registry has; of members of both, what the other says.
+func (r *registry) union(other *registry) *registry {
+	b := builder{apps: make(map[string][]member, len(r.apps))}
+	for app, members := range r.apps {
+		b.apps[app] = slices.Concat(members, other.apps[app])
+	}
+	for app, members := range other.apps {
+		if b.apps[app] == nil {
+			b.apps[app] = slices.Clone(members)
+		}
+	}
+	return b.registry()
 }
 
 // alike reports whether two lists of members are reported alike.

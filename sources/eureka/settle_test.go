@@ -35,11 +35,14 @@ func TestARestartedServerIsNotBelievedUntilItIsFull(t *testing.T) {
 		s.restart()
 		p := b.after(polls(1))
 		holds(t, "empty", p, "ORDERS", 4)
-		if p.States[Scope] == nil || !strings.Contains(p.States[Scope].Error(), "lists 0 of 4") {
+		if p.States[Scope] == nil || !strings.Contains(p.States[Scope].Error(), "lacks 4 of 4") {
 			t.Errorf("got state %v, want doubt", p.States[Scope])
 		}
-		fill(s, 2)
-		holds(t, "half full", b.after(polls(1)), "ORDERS", 4)
+		holds(t, "still empty", b.after(polls(1)), "ORDERS", 4)
+		for i := range 3 { // slowly
+			fill(s, i+1)
+			holds(t, "being filled", b.after(polls(2)), "ORDERS", 4)
+		}
 		fill(s, 4)
 		p = b.after(polls(1))
 		if p.Removals != 0 || p.Reports != 1 || p.States[Scope] != nil {
@@ -48,7 +51,7 @@ func TestARestartedServerIsNotBelievedUntilItIsFull(t *testing.T) {
 	})
 }
 
-func TestARestartedServerThatIsHalfFullIsNotBelievedAtOnce(t *testing.T) {
+func TestARestartedServerThatIsHalfFullIsBelievedWhenItNoLongerGrows(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newServer()
 		fill(s, 4)
@@ -57,7 +60,43 @@ func TestARestartedServerThatIsHalfFullIsNotBelievedAtOnce(t *testing.T) {
 		s.restart()
 		fill(s, 2)
 		holds(t, "half full", b.after(polls(1)), "ORDERS", 4)
-		holds(t, "no fuller", b.after(polls(1)), "ORDERS", 2)
+		holds(t, "no fuller", b.after(polls(1)), "ORDERS", 4)
+		holds(t, "for a while", b.after(polls(3)), "ORDERS", 2)
+	})
+}
+
+func TestWhatComesWhileAListIsInDoubtIsReported(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 4)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		fill(s, 2)
+		s.put("ORDERS", "1", func(r *registered) { r.metadata["version"] = "v2" })
+		s.put("STOCK", "1", nil)
+		p := b.after(polls(1))
+		holds(t, "what it lacks", p, "ORDERS", 4)
+		holds(t, "what is new", p, "STOCK", 1)
+		if v := p.Service("ORDERS").Instances[0].Metadata["version"]; v != "v2" || p.States[Scope] == nil {
+			t.Errorf("got version %q and state %v, want what changed, and doubt", v, p.States[Scope])
+		}
+	})
+}
+
+func TestAListOfOthersLacksWhatWasHeld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 2)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		s.put("STOCK", "1", nil)
+		s.put("STOCK", "2", func(r *registered) { r.status = "DOWN" }) // another hash
+		p := b.after(polls(1))
+		if err := p.States[Scope]; err == nil || !strings.Contains(err.Error(), "lacks 2 of 2") || p.Instances("ORDERS") != 2 {
+			t.Errorf("got %s, state %v; want all of them", written(p), err)
+		}
 	})
 }
 
@@ -68,13 +107,27 @@ func TestARegistryThatStaysEmptyIsEmpty(t *testing.T) {
 		b := follow(t, nil, s)
 		b.after(time.Second)
 		s.restart()
-		b.after(polls(1))
-		p := b.after(polls(1))
+		p := b.after(polls(5))
 		if len(p.Services) != 0 || p.States[Scope] != nil {
 			t.Errorf("got %s and state %v, want nothing", written(p), p.States[Scope])
 		}
 		fill(s, 1)
 		holds(t, "filled again", b.after(polls(1)), "ORDERS", 1)
+	})
+}
+
+func TestInstancesThatAreDeregisteredToTheLastGoAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 2)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.remove("ORDERS", "1")
+		s.remove("ORDERS", "2")
+		p := b.after(polls(1))
+		if len(p.Services) != 0 || p.States[Scope] != nil {
+			t.Errorf("got %s and state %v, want nothing", written(p), p.States[Scope])
+		}
 	})
 }
 
