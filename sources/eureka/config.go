@@ -32,7 +32,7 @@ type Config struct {
 	// Time between two full reads while changes are followed by deltas. Default: 10m.
 	Resync time.Duration `yaml:"resync"`
 	// Time for which a list must not have grown before a loss is believed that the server may have by having only just started:
-	// within it clients register again, and servers' caches age. Default: 90s.
+	// within it clients register again, and servers' caches age. Default: 1m30s.
 	Settle time.Duration `yaml:"settle"`
 	// Region of instances that name a zone in their metadata but no region. Default: none, so such zones are not taken.
 	Region string `yaml:"region"`
