@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -61,6 +62,9 @@ func (m *Mirror) alarmLocked(at time.Time) {
 	default:
 	}
 }
+
+// ErrNoSource says that no source of that name is expected.
+var ErrNoSource = errors.New("no source has this name")
 
 // Why what was held back passes.
 const (
@@ -203,7 +207,7 @@ func (m *Mirror) Release(source string) ([]Released, error) {
 	defer m.mu.Unlock()
 	src := m.sources[source]
 	if src == nil {
-		return nil, fmt.Errorf("no source is named %q", source)
+		return nil, fmt.Errorf("%w: %q", ErrNoSource, source)
 	}
 	var all []Released
 	for _, id := range src.scopeNames() {

@@ -35,9 +35,9 @@ func newRoot(t terminal) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "meshbridge",
 		Short: "Bridge service registries to Istio",
-		Long: `meshbridge follows service registries (Dubbo and Spring Cloud on ZooKeeper, files of legacy
-hosts) and serves what it finds as ServiceEntry and DestinationRule to an unmodified istiod,
-over MCP, incrementally.
+		Long: `meshbridge follows service registries (Nacos, Eureka, Consul, Dubbo and Spring Cloud on ZooKeeper,
+files of legacy hosts) and serves what it finds as ServiceEntry and DestinationRule to an unmodified
+istiod, over MCP, incrementally.
 
 Start the bridge, list it in istiod's meshConfig.configSources, and ask it what it sees:
 
@@ -58,6 +58,7 @@ Exit status: 0 fine, 1 trouble found, 2 wrong use.`,
 		newCheck(t),
 		newConvert(t),
 		newGet(t),
+		newRelease(t),
 		newWatch(t),
 		newVersion(t),
 	)

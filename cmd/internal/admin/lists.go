@@ -35,6 +35,9 @@ func sourceOf(s sources.SourceStatus) api.Source {
 		for _, f := range sc.Faults {
 			scope.Faults = append(scope.Faults, api.Fault{Where: f.Where, Reason: f.Reason})
 		}
+		if h := sc.Held; h != nil {
+			scope.Held = &api.Held{Instances: h.Instances, Services: h.Services, Most: h.Most, Now: h.Now, Since: h.Since.UTC(), Until: stamp(h.Until)}
+		}
 		out.Scopes = append(out.Scopes, scope)
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -49,15 +50,21 @@ func deref(doc map[string]any, node any) any {
 func TestEveryRouteAndParameterIsDocumentedAndNoOther(t *testing.T) {
 	doc := document(t)
 	documented := map[string][]string{}
-	for path := range doc["paths"].(map[string]any) {
-		documented[path] = nil
-		parameters, _ := at(doc, doc, "paths", path, "get", "parameters").([]any)
-		for _, p := range parameters {
-			if at(doc, p, "in") == "query" {
-				documented[path] = append(documented[path], at(doc, p, "name").(string))
+	for path, methods := range doc["paths"].(map[string]any) {
+		for method := range methods.(map[string]any) {
+			route := path
+			if method != "get" {
+				route = strings.ToUpper(method) + " " + path
 			}
+			documented[route] = nil
+			parameters, _ := at(doc, doc, "paths", path, method, "parameters").([]any)
+			for _, p := range parameters {
+				if at(doc, p, "in") == "query" {
+					documented[route] = append(documented[route], at(doc, p, "name").(string))
+				}
+			}
+			slices.Sort(documented[route])
 		}
-		slices.Sort(documented[path])
 	}
 	s, err := admin.New(admintest.New().Options())
 	if err != nil {
@@ -125,6 +132,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		w := admintest.New().Serve(t, target)
 		conform(t, doc, at(doc, doc, "components", "schemas", "Problem"), w.Body.Bytes(), target)
 	}
+	released := b.Do(t, http.MethodPost, api.ReleasePath("orders"))
+	conform(t, doc, at(doc, doc, "paths", "/api/v1/sources/{name}/release", "post", "responses", "200", "content", "application/json", "schema"), released.Body.Bytes(), "a release")
 	event := api.Event{Op: api.Added, Generation: 1, Open: true, Resource: &api.Resource{Kind: "ServiceEntry", Sources: []string{}}}
 	raw, err := json.Marshal(event)
 	if err != nil {
@@ -138,6 +147,7 @@ func full(t *testing.T) *admintest.Bridge {
 	b := admintest.New()
 	src := admintest.Healthy("orders")
 	src.Err, src.Scopes[0].Err = "lost", "lost"
+	src.Scopes[0].Held = &sources.Held{Instances: 12, Services: 3, Most: 20, Now: 8, Since: admintest.Now(), Until: admintest.Now()}
 	src.Scopes[0].Faults = []sources.Fault{{Where: "a.yaml", Reason: "broken"}}
 	b.SetSources(src)
 	b.Store.Apply(store.Change{Put: []*store.Resource{

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -15,9 +16,9 @@ import (
 //go:embed openapi.yaml
 var openAPI string
 
-// route is one path that is answered. All are read with GET.
+// route is one path that is answered, with GET unless it says POST.
 type route struct {
-	path  string // as http.ServeMux reads it
+	path  string // as http.ServeMux reads it; may be led by "POST "
 	query []string
 	serve func(http.ResponseWriter, *http.Request)
 }
@@ -29,6 +30,7 @@ func (s *Server) routes() []route {
 	return append(s.healthRoutes(),
 		route{"/{$}", nil, s.index},
 		route{api.SourcesPath, with("source", "kind"), s.sources},
+		route{"POST " + api.SourcesPath + "/{name}/release", nil, s.release},
 		route{api.ServicesPath, with("namespace", "source"), s.services},
 		route{api.ServicesPath + "/{host}", nil, s.service},
 		route{api.ResourcesPath, with("kind", "namespace", "source", "name", "object"), s.resources},
@@ -80,20 +82,45 @@ func (s *Server) HealthHandler() http.Handler { return s.harden(mux(s.healthRout
 func mux(routes []route) http.Handler {
 	m := http.NewServeMux()
 	for _, r := range routes {
-		m.Handle("GET "+r.path, onlyQuery(r))
+		m.Handle(r.pattern(), onlyQuery(r))
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			problem(w, http.StatusMethodNotAllowed, "everything here is read with GET")
+	// What a page of another site has a browser send is refused: it could let go a loss without a token.
+	guarded := http.NewCrossOriginProtection()
+	guarded.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "a page of another site sent this request")
+	}))
+	return guarded.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := m.Handler(r); pattern != "" {
+			m.ServeHTTP(w, r)
 			return
 		}
-		if _, pattern := m.Handler(r); pattern == "" {
-			problem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; "+api.OpenAPIPath+" lists what there is")
+		if allowed := others(m, r); allowed != "" {
+			w.Header().Set("Allow", allowed)
+			problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allowed)
 			return
 		}
-		m.ServeHTTP(w, r)
-	})
+		problem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; "+api.OpenAPIPath+" lists what there is")
+	}))
+}
+
+// pattern is the route as http.ServeMux reads it.
+func (r route) pattern() string {
+	if strings.HasPrefix(r.path, http.MethodPost+" ") {
+		return r.path
+	}
+	return http.MethodGet + " " + r.path
+}
+
+// others names the methods by which the path of a request is answered, "" if by none.
+func others(m *http.ServeMux, r *http.Request) string {
+	for method, names := range map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := m.Handler(other); pattern != "" {
+			return names
+		}
+	}
+	return ""
 }
 
 // onlyQuery refuses parameters that the route does not know, so that a misspelt filter does not return everything.

@@ -1,6 +1,6 @@
 // Package admin serves what operators ask of a running bridge over HTTP: health, metrics, profiles and the API of package
-// api. Its invariant: it only reads. No request changes what the mesh is served, and no request can hold up those who
-// change it.
+// api. Its invariant: only POST changes anything, and that is no more than to let go what the guard holds back; no request can
+// hold up those who change what is served.
 package admin
 
 import (
@@ -37,6 +37,8 @@ type Sources interface {
 	Sources() []sources.SourceStatus
 	// Waiting says what the gate still waits for; nothing once it is open.
 	Waiting() []string
+	// Release lets go what the guard holds back in a source; sources.ErrNoSource if there is none of that name.
+	Release(source string) ([]sources.Released, error)
 }
 
 // Services tells what the registries' services became; a *convert.Converter does.

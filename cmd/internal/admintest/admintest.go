@@ -81,11 +81,17 @@ func (b *Bridge) Start(t testing.TB, change func(*admin.Options)) string {
 // Serve answers one request to the bridge's API.
 func (b *Bridge) Serve(t testing.TB, target string) *httptest.ResponseRecorder {
 	t.Helper()
+	return b.Do(t, http.MethodGet, target)
+}
+
+// Do answers one request of a method to the bridge's API.
+func (b *Bridge) Do(t testing.TB, method, target string) *httptest.ResponseRecorder {
+	t.Helper()
 	s, err := admin.New(b.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r := httptest.NewRequest(method, target, nil)
 	r.Host = "127.0.0.1:16011"
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
@@ -104,6 +110,31 @@ func (b *Bridge) SetSources(list ...sources.SourceStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status = list
+}
+
+// Release lets go what SetSources said is held.
+func (b *Bridge) Release(source string) ([]sources.Released, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.status {
+		if b.status[i].Name != source {
+			continue
+		}
+		var all []sources.Released
+		for j, sc := range b.status[i].Scopes {
+			if sc.Held != nil {
+				all = append(all, sources.Released{Scope: sc.Name, Instances: sc.Held.Instances, Services: sc.Held.Services})
+				b.status[i].Scopes[j].Held = nil
+			}
+		}
+		return all, nil
+	}
+	return nil, sources.ErrNoSource
+}
+
+// Kept says that all is on disk.
+func (b *Bridge) Kept() sources.KeptStatus {
+	return sources.KeptStatus{Path: "/state/last-good.db", Saved: Now()}
 }
 
 // Waiting is what SetWaiting said last.

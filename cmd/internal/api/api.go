@@ -4,10 +4,12 @@ package api
 
 import (
 	"encoding/json"
+	"net/url"
 	"time"
 
 	"meshbridge/convert"
 	"meshbridge/mcpserver"
+	"meshbridge/sources"
 )
 
 // The paths of the API, below a server's address.
@@ -23,6 +25,11 @@ const (
 	ReadyPath     = "/readyz"
 	MetricsPath   = "/metrics"
 )
+
+// ReleasePath is where a source's held losses are let go, with POST.
+func ReleasePath(source string) string {
+	return SourcesPath + "/" + url.PathEscape(source) + "/release"
+}
 
 // List is one page of a list.
 type List[T any] struct {
@@ -53,15 +60,32 @@ type Source struct {
 // Scope is a part of a registry that is read, and fails, alone.
 type Scope struct {
 	Name       string     `json:"name"`
-	State      string     `json:"state"` // unread, synced or unknown
+	State      string     `json:"state"` // unread, stale, synced or unknown
 	Error      string     `json:"error,omitempty"`
 	Since      *time.Time `json:"since,omitempty"`      // when State became what it is
-	LastReport *time.Time `json:"lastReport,omitempty"` // absent: none yet
+	LastReport *time.Time `json:"lastReport,omitempty"` // when the registry last vouched for what stands; absent: never
 	Services   int        `json:"services"`
 	Instances  int        `json:"instances"`
 	Usable     int        `json:"usable"` // healthy, enabled, with weight
 	Events     uint64     `json:"events"` // changed or removed services since the start
 	Faults     []Fault    `json:"faults,omitempty"`
+	Held       *Held      `json:"held,omitempty"` // a loss that is held back; absent: none
+}
+
+// Held is a loss that the guard holds back in a scope.
+type Held struct {
+	Instances int        `json:"instances"` // served, though the registry no longer reports them as usable
+	Services  int        `json:"services"`  // that they belong to
+	Most      int        `json:"most"`      // usable instances within the window before the loss
+	Now       int        `json:"now"`       // usable instances that the registry reports
+	Since     time.Time  `json:"since"`
+	Until     *time.Time `json:"until,omitempty"` // when it passes by time; absent: never
+}
+
+// Release is the answer to a release: what went in each scope, none where nothing was held.
+type Release struct {
+	Source   string             `json:"source"`
+	Released []sources.Released `json:"released"` // never null
 }
 
 // Fault is something that a source could not read and left out.

@@ -63,9 +63,21 @@ func (s *Section) scope(src api.Source, scope api.Scope, now time.Time) {
 	switch scope.State {
 	case sources.Unread:
 		s.add(!src.Required, name+": never read since the bridge started"+because, "is the registry up, and the address and the credentials right?")
+	case sources.Stale:
+		s.add(false, fmt.Sprintf("%s: not read since the bridge started%s", name, because),
+			fmt.Sprintf("what was read %s is served (%s); see to the registry", ago(scope.LastReport, now), count(scope.Services, "service")))
 	case sources.Unknown:
 		s.add(false, fmt.Sprintf("%s: cannot be read %s%s", name, since(scope.Since, now), because),
 			fmt.Sprintf("its last report stands (%s); see to the registry", count(scope.Services, "service")))
+	}
+	if h := scope.Held; h != nil {
+		until := "until it recovers"
+		if h.Until != nil {
+			until = "for " + duration.HumanDuration(h.Until.Sub(now)) + " more"
+		}
+		s.add(false, fmt.Sprintf("%s: of %s %d are left since %s ago; %s of %s held back %s", name, count(h.Most, "usable instance"), h.Now,
+			duration.HumanDuration(now.Sub(h.Since)), count(h.Instances, "instance"), count(h.Services, "service"), until),
+			"if they are really gone: meshbridge release "+src.Name)
 	}
 	if n := len(scope.Faults); n > 0 {
 		var shown []string
@@ -166,6 +178,14 @@ func since(t *time.Time, now time.Time) string {
 		return "now"
 	}
 	return "for " + duration.HumanDuration(now.Sub(*t))
+}
+
+// ago says when something was.
+func ago(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "before"
+	}
+	return duration.HumanDuration(now.Sub(*t)) + " ago"
 }
 
 func count(n int, what string) string {

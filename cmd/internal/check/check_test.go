@@ -85,6 +85,13 @@ func examples() []example {
 				{Name: "/broken", State: sources.Synced, Faults: []api.Fault{{Where: "a.yaml:1", Reason: "x"}, {Where: "b.yaml:1", Reason: "x"}, {Where: "c.yaml:1", Reason: "x"}, {Where: "d.yaml:1", Reason: "x\x1b[0m"}}},
 			}})
 		})}},
+		{"a loss is held, and a registry is down since the start", []check.Bridge{with(healthy(3), func(b *check.Bridge) {
+			b.Sources[0].Scopes = []api.Scope{
+				{Name: "gone", State: sources.Synced, Services: 10, Instances: 20, Usable: 20, Held: &api.Held{Instances: 20, Services: 10, Most: 20, Since: *ago(time.Hour)}},
+				{Name: "part", State: sources.Synced, Services: 10, Instances: 20, Usable: 20, Held: &api.Held{Instances: 12, Services: 6, Most: 20, Now: 8, Since: *ago(time.Minute), Until: ago(-9 * time.Minute)}},
+				{Name: "down", State: sources.Stale, Error: "connection refused", LastReport: ago(2 * time.Hour), Services: 3, Instances: 6, Usable: 6},
+			}
+		})}},
 		{"things left out", []check.Bridge{with(healthy(3), func(b *check.Bridge) {
 			b.Rejected = []api.Rejection{
 				{Source: "orders", Service: "A", Instance: "10.0.0.1:80", Class: convert.ClassPort, Reason: "port 0"},

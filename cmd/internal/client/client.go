@@ -25,9 +25,10 @@ const requestTimeout = 30 * time.Second
 
 // Client asks one bridge.
 type Client struct {
-	base  string // scheme://host:port
-	token sources.Secret
-	http  *http.Client
+	base    string // scheme://host:port
+	address string // host:port to connect to, "": the base's
+	token   sources.Secret
+	http    *http.Client
 }
 
 // New makes a client of the server at an address such as http://127.0.0.1:16011. Without a scheme it is http. roots are the
@@ -92,6 +93,13 @@ func (c *Client) Service(ctx context.Context, host string) (api.ServiceDetail, e
 	return out, err
 }
 
+// Release lets go what the guard holds back in a source.
+func (c *Client) Release(ctx context.Context, source string) (api.Release, error) {
+	var out api.Release
+	err := c.send(ctx, http.MethodPost, api.ReleasePath(source), nil, &out)
+	return out, err
+}
+
 // Ready reports whether the bridge's gate is open and, if not, what it waits for.
 func (c *Client) Ready(ctx context.Context) (ready bool, missing []string, err error) {
 	err = c.get(ctx, api.ReadyPath, nil, nil)
@@ -126,9 +134,13 @@ func list[T any](ctx context.Context, c *Client, path string, q url.Values) ([]T
 
 // get reads one JSON answer into out, or, when out is nil, only whether there is one.
 func (c *Client) get(ctx context.Context, path string, q url.Values, out any) error {
+	return c.send(ctx, http.MethodGet, path, q, out)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	resp, err := c.open(ctx, path, q)
+	resp, err := c.open(ctx, method, path, q)
 	if err != nil {
 		return err
 	}
@@ -145,12 +157,12 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, out any) er
 }
 
 // open sends a request. The caller closes the body.
-func (c *Client) open(ctx context.Context, path string, q url.Values) (*http.Response, error) {
+func (c *Client) open(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
 	target := c.base + path
 	if len(q) > 0 {
 		target += "?" + q.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.base, err)
 	}

@@ -49,6 +49,12 @@ func sourceColumns(now clock) []column[scopeRow] {
 		{name: "STATE", cell: func(r scopeRow) string { return r.scope.State }},
 		{name: "SERVICES", cell: func(r scopeRow) string { return strconv.Itoa(r.scope.Services) }},
 		{name: "USABLE", cell: func(r scopeRow) string { return fmt.Sprintf("%d/%d", r.scope.Usable, r.scope.Instances) }},
+		{name: "HELD", cell: func(r scopeRow) string {
+			if r.scope.Held == nil {
+				return "0"
+			}
+			return strconv.Itoa(r.scope.Held.Instances)
+		}},
 		{name: "FAULTS", cell: func(r scopeRow) string { return strconv.Itoa(len(r.scope.Faults)) }},
 		{name: "LAST REPORT", cell: func(r scopeRow) string { return now.age(r.scope.LastReport) }},
 		{name: "EVENTS", wide: true, cell: func(r scopeRow) string { return strconv.FormatUint(r.scope.Events, 10) }},

@@ -223,14 +223,14 @@ func TestAWatchOfSourcesPrintsAChangeOfStateAndNotEachReport(t *testing.T) {
 	src := admintest.Healthy("orders")
 	b.SetSources(src)
 	w := startWatch(t, b.Start(t, nil), get.Options{Thing: "sources"})
-	w.expect("EVENT SOURCE KIND SCOPE STATE SERVICES USABLE FAULTS LAST REPORT ERROR", "added orders file services synced 2 3/4 0 30s")
+	w.expect("EVENT SOURCE KIND SCOPE STATE SERVICES USABLE HELD FAULTS LAST REPORT ERROR", "added orders file services synced 2 3/4 0 0 30s")
 	reported := admintest.Healthy("orders")
 	reported.Scopes[0].LastReport, reported.Scopes[0].Events = admintest.Now(), 99
 	b.SetSources(reported)
 	lost := admintest.Healthy("orders")
 	lost.Scopes[0].State, lost.Scopes[0].Err = sources.Unknown, "gone"
 	b.SetSources(lost)
-	w.expect("changed orders file services unknown 2 3/4 0 30s gone")
+	w.expect("changed orders file services unknown 2 3/4 0 0 30s gone")
 }
 
 func TestAWatchAsJSONIsAnObjectALine(t *testing.T) {

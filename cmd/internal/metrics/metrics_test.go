@@ -122,18 +122,20 @@ meshbridge_source_info{kind="zookeeper",required="false",source="lost"} 1
 # TYPE meshbridge_source_restarts_total counter
 meshbridge_source_restarts_total{source="lost"} 3
 meshbridge_source_restarts_total{source="orders"} 0
-# HELP meshbridge_source_scope_last_report_timestamp_seconds When a scope last reported anything, in seconds since 1970; absent before it did.
+# HELP meshbridge_source_scope_last_report_timestamp_seconds When the registry last vouched for what stands of a scope, in seconds since 1970; absent: never.
 # TYPE meshbridge_source_scope_last_report_timestamp_seconds gauge
 meshbridge_source_scope_last_report_timestamp_seconds{scope="services",source="orders"} 1.79526237e+09
 # HELP meshbridge_source_scope_usable_instances Instances that are healthy, enabled and have a weight in a scope's last report.
 # TYPE meshbridge_source_scope_usable_instances gauge
 meshbridge_source_scope_usable_instances{scope="/dubbo",source="lost"} 0
 meshbridge_source_scope_usable_instances{scope="services",source="orders"} 3
-# HELP meshbridge_source_scope_state 1 for the state that a scope is in, 0 for the others: unread (never read by this process), synced, or unknown (cannot be read now; its last report stands).
+# HELP meshbridge_source_scope_state 1 for the state that a scope is in, 0 for the others: unread (never read by this process), stale (neither; what an earlier process read stands), synced, or unknown (cannot be read now; its last report stands).
 # TYPE meshbridge_source_scope_state gauge
+meshbridge_source_scope_state{scope="/dubbo",source="lost",state="stale"} 0
 meshbridge_source_scope_state{scope="/dubbo",source="lost",state="synced"} 0
 meshbridge_source_scope_state{scope="/dubbo",source="lost",state="unknown"} 0
 meshbridge_source_scope_state{scope="/dubbo",source="lost",state="unread"} 1
+meshbridge_source_scope_state{scope="services",source="orders",state="stale"} 0
 meshbridge_source_scope_state{scope="services",source="orders",state="synced"} 1
 meshbridge_source_scope_state{scope="services",source="orders",state="unknown"} 0
 meshbridge_source_scope_state{scope="services",source="orders",state="unread"} 0
