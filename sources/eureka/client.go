@@ -154,7 +154,7 @@ func withoutDeltas(err error) bool {
 // check tells why a response is no answer of Eureka's, if it is none. The user is the one that was shown.
 func check(response *http.Response, user string) error {
 	status := response.StatusCode
-	text := response.Status
+	text := fmt.Sprintf("%d %s", status, http.StatusText(status)) // some servers leave the text out
 	switch {
 	case status == http.StatusOK:
 		kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))

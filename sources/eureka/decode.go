@@ -16,8 +16,7 @@ const (
 
 // answer is what came besides the instances.
 type answer struct {
-	hash  string // apps__hashcode: of the server's whole registry
-	count int    // instances listed, whether or not they can be used
+	hash string // apps__hashcode: of the server's whole registry
 }
 
 // decode reads an answer to /apps or /apps/delta as it streams in, and hands over each instance with its application's
@@ -210,7 +209,6 @@ func (d *decoder) instances(each func(*wireInstance, error)) error {
 		return d.single(each)
 	case json.Delim('['):
 		for d.json.More() {
-			d.answer.count++
 			i := new(wireInstance)
 			err := d.part(i)
 			if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
@@ -241,7 +239,6 @@ func (d *decoder) single(each func(*wireInstance, error)) error {
 	if err != nil {
 		return err
 	}
-	d.answer.count++
 	i := new(wireInstance)
 	err = json.Unmarshal(whole, i)
 	each(i, err)

@@ -222,14 +222,14 @@ func (f *follower) followed(server *url.URL) {
 }
 
 func (f *follower) answered(server *url.URL) {
-	if f.failing[server] {
+	if len(f.peers.order) > 1 && f.failing[server] {
 		delete(f.failing, server)
 		f.log.Info("server answers again", "server", name(server))
 	}
 }
 
 func (f *follower) failed(server *url.URL, err error) {
-	if !f.failing[server] {
+	if len(f.peers.order) > 1 && !f.failing[server] { // of a single one the scope's state says it
 		f.failing[server] = true
 		f.log.Warn("server does not answer", "server", name(server), "err", err)
 	}

@@ -32,9 +32,6 @@ func TestAnswersOfEveryDialectBecomeServices(t *testing.T) {
 			if a.hash != r.counts.hash() {
 				t.Errorf("the server's hash is %q and ours %q", a.hash, r.counts.hash())
 			}
-			if a.hash != "" && a.count != r.counts.size() {
-				t.Errorf("%d instances were listed and %d are counted", a.count, r.counts.size())
-			}
 			got := fmt.Sprintf("hash %q\n%s", r.counts.hash(), written(sourcetest.Picture{Services: r.services(Scope)}))
 			if *update {
 				archive.Files[1].Data = []byte(got)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"unicode/utf8"
 )
 
 // wireInstance is an instance in an answer. Servers differ in how they write it: numbers and truths as such or as text,
@@ -30,15 +31,23 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	*t = ""
 	switch c := raw[0]; {
 	case c == '"':
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return err
-		}
+		s, err := unquote(raw)
 		*t = text(s)
+		return err
 	case c == 't', c == 'f', c == '-', '0' <= c && c <= '9':
 		*t = text(raw)
 	}
 	return nil
+}
+
+// unquote is the value of a JSON string. Most have nothing escaped.
+func unquote(raw []byte) (s string, err error) {
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner), nil
+	}
+	err = json.Unmarshal(raw, &s)
+	return s, err
 }
 
 // millis is a time in milliseconds since 1970, 0 where it is none.
@@ -91,8 +100,8 @@ func (m *wireMetadata) UnmarshalJSON(raw []byte) error {
 	*m = make(wireMetadata, len(object))
 	for key, value := range object {
 		if value[0] == '"' {
-			var s string
-			if err := json.Unmarshal(value, &s); err != nil {
+			s, err := unquote(value)
+			if err != nil {
 				return err
 			}
 			(*m)[key] = s
@@ -110,7 +119,7 @@ type wireDataCenter struct {
 
 func (d *wireDataCenter) UnmarshalJSON(raw []byte) error {
 	*d = wireDataCenter{}
-	if raw[0] != '{' {
+	if raw[0] != '{' || !bytes.Contains(raw, []byte("metadata")) { // as of every instance outside of Amazon
 		return nil
 	}
 	var object struct {

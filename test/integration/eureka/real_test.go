@@ -114,9 +114,9 @@ func TestThePasswordDecides(t *testing.T) {
 	server := harness.StartEureka(t, harness.EurekaConfig{User: "reader", Password: "p@ss/word"})
 	server.Register(instance("orders", 1))
 	c := config(server.URL)
-	follow(t, c).Wait(t, "that a password is wanted", says("401 : the server wants a username and a password"))
+	follow(t, c).Wait(t, "that a password is wanted", says("401 Unauthorized: the server wants a username and a password"))
 	c.Username, c.Password = "reader", "wrong"
-	follow(t, c).Wait(t, "that it is wrong", says("401 : the server refuses the password of user reader"))
+	follow(t, c).Wait(t, "that it is wrong", says("401 Unauthorized: the server refuses the password of user reader"))
 	c.Password = "p@ss/word"
 	follow(t, c).Wait(t, "the instance", has("ORDERS", 1))
 	inURL := config(strings.Replace(server.URL, "http://", "http://reader:"+url.QueryEscape("p@ss/word")+"@", 1))
@@ -127,7 +127,7 @@ func TestThePasswordDecides(t *testing.T) {
 func TestAnotherPathIsNoEmptyRegistry(t *testing.T) {
 	server := harness.StartEureka(t, harness.EurekaConfig{})
 	server.Register(instance("orders", 1))
-	follow(t, config("http://"+server.Addr)).Wait(t, "a word on the path", says("404 : no Eureka here"))
+	follow(t, config("http://"+server.Addr)).Wait(t, "a word on the path", says("404 Not Found: no Eureka here"))
 }
 
 func TestWithoutDeltasChangesArrive(t *testing.T) {
