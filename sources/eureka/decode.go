@@ -162,7 +162,7 @@ func (d *decoder) applications() error {
 func isHashKey(key string) bool {
 	rest, found := strings.CutPrefix(key, "apps")
 	rest, after := strings.CutSuffix(rest, "hashcode")
-	return found && after && rest != "" && strings.Trim(rest, "_-") == ""
+	return found && after && strings.Trim(rest, "_-") == ""
 }
 
 // application reads one application. Its name may stand after its instances, which then wait for it.

@@ -55,7 +55,7 @@ func (s *Source) Run(ctx context.Context, sink sources.Sink) error {
 		if err == nil {
 			failures = 0
 		} else {
-			f.unknown(err)
+			sink.State(Scope, err)
 			if !errors.As(err, new(lacking)) {
 				pause = min(pause, minPause<<min(failures, 10))
 				failures++
@@ -83,7 +83,6 @@ type follower struct {
 	fresh   time.Time // when it was last said
 	full    time.Time // when it was last said in full
 	doubt   doubt
-	state   string            // the last reason to know nothing, "" when followed
 	failing map[*url.URL]bool // servers that failed when they were last asked
 }
 
@@ -151,7 +150,7 @@ func (f *follower) keep(listed *registry) error {
 func (f *follower) ask(ctx context.Context, server *url.URL) (next *registry, uncertain bool, err error) {
 	now := time.Now()
 	uncertain = f.held != nil && (server != f.from || f.doubt.open || now.Sub(f.fresh) > max(maxGap, 2*f.cfg.Interval))
-	if f.held != nil && f.held.counts.size() > 0 && !uncertain && now.Sub(f.fresh) <= maxGap {
+	if f.held != nil && !uncertain && now.Sub(f.fresh) <= maxGap {
 		changes, hash, err := f.client.delta(ctx, server)
 		switch {
 		case withoutDeltas(err):
@@ -185,7 +184,6 @@ func (f *follower) take(server *url.URL, next *registry, asked time.Time) {
 		f.log.Info("another server is followed", "server", name(server))
 	}
 	if first {
-		f.state = ""
 		f.sink.Snapshot(Scope, next.services(Scope), nil)
 	} else {
 		f.tell(before.differences(next))
@@ -204,16 +202,7 @@ func (f *follower) tell(apps []string) {
 			removed = append(removed, sources.Key{Scope: Scope, Name: app})
 		}
 	}
-	f.state = ""
 	f.sink.Update(Scope, changed, removed)
-}
-
-// unknown reports why nothing is known just now, unless that was the last that was said.
-func (f *follower) unknown(err error) {
-	if text := err.Error(); f.state != text {
-		f.state = text
-		f.sink.State(Scope, err)
-	}
 }
 
 func (f *follower) followed(server *url.URL) {

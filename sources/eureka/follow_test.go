@@ -203,6 +203,48 @@ func TestALongGapCausesAFullRead(t *testing.T) {
 	})
 }
 
+func TestSlowPollsReadEverything(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 2)
+		b := follow(t, func(c *Config) { c.Interval, c.Resync = 5*time.Minute, time.Hour }, s)
+		b.after(time.Second)
+		s.remove("ORDERS", "1")
+		holds(t, "after a poll", b.after(6*time.Minute), "ORDERS", 1)
+		if diff := cmp.Diff(map[string]int{"/apps": 2}, s.asked()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAServerThatIsDownIsNotHammered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		s.fault(refused)
+		b := follow(t, nil, s)
+		b.after(10 * time.Minute)
+		if n := s.asked()["/apps"]; n < 15 || n > 30 {
+			t.Errorf("%d requests in ten minutes", n)
+		}
+	})
+}
+
+func TestAStatusThatChangesNothingIsNoReport(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		s.put("ORDERS", "1", func(r *registered) { r.status = "STARTING" })
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.put("ORDERS", "1", func(r *registered) { r.status = "DOWN" })
+		if p := b.after(polls(1)); p.Reports != 1 {
+			t.Errorf("%d reports, want the first", p.Reports)
+		}
+		if asked := s.asked(); asked["/apps"] != 1 {
+			t.Errorf("got requests %v, want the hash to fit", asked)
+		}
+	})
+}
+
 func TestASlowAnswerEndsAfterTheTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newServer()

@@ -60,3 +60,16 @@ func listed(t testing.TB, text string) (*registry, answer) {
 func collect(b *builder) func(string, *wireInstance, error) {
 	return func(app string, w *wireInstance, err error) { m := reader{region: "eu"}.listed(w, err); b.add(app, m) }
 }
+
+func TestTheFirstVIPAddressIsMetadata(t *testing.T) {
+	for list, want := range map[string]string{
+		`"vipAddress":"a, b"`:                               "a",
+		`"vipAddress":"a","metadata":{"vipAddress":"mine"}`: "mine",
+		`"vipAddress":""`:                                   "",
+	} {
+		r, _ := listed(t, `{"applications":{"application":{"name":"X","instance":{"instanceId":"i","ipAddr":"10.0.0.1","port":1,`+list+`}}}}`)
+		if got := r.service(Scope, "X").Instances[0].Metadata[vipKey]; got != want {
+			t.Errorf("%s: got %q, want %q", list, got, want)
+		}
+	}
+}

@@ -9,16 +9,13 @@ import (
 )
 
 // member is an instance as it is kept: what changes with every heartbeat left out, the rest packed into one string, so that
-// equal members are equal.
+// members of equal bodies are reported alike.
 type member struct {
 	id      string
 	status  status
 	updated int64  // when the server last changed it, in milliseconds since 1970 by the server's clock
 	body    string // of pack or packFault
 }
-
-// same reports whether two members of one ID are reported alike.
-func (m member) same(other member) bool { return m.status == other.status && m.body == other.body }
 
 // What the first byte of a body says.
 const (

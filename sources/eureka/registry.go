@@ -106,7 +106,7 @@ func (r *registry) revise(delta []entry) revised {
 			if !found {
 				continue
 			}
-		case found && members[at].same(c.member) && members[at].updated == c.member.updated:
+		case found && members[at] == c.member:
 			continue
 		}
 		if !touched {
@@ -199,7 +199,7 @@ func (r *registry) union(other *registry) *registry {
 
 // alike reports whether two lists of members are reported alike.
 func alike(a, b []member) bool {
-	return slices.EqualFunc(a, b, func(a, b member) bool { return a.id == b.id && a.same(b) })
+	return slices.EqualFunc(a, b, func(a, b member) bool { return a.id == b.id && a.body == b.body })
 }
 
 // service is an application as it is reported, nil if there is none.

@@ -1,6 +1,7 @@
 package eureka
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,11 @@ func TestARestartedServerIsNotBelievedUntilItIsFull(t *testing.T) {
 		if p.States[Scope] == nil || !strings.Contains(p.States[Scope].Error(), "lacks 4 of 4") {
 			t.Errorf("got state %v, want doubt", p.States[Scope])
 		}
+		s.asked()
 		holds(t, "still empty", b.after(polls(1)), "ORDERS", 4)
+		if asked := s.asked(); asked["/apps/delta"] != 0 || asked["/apps"] == 0 {
+			t.Errorf("got requests %v of a list in doubt, want full reads", asked)
+		}
 		for i := range 3 { // slowly
 			fill(s, i+1)
 			holds(t, "being filled", b.after(polls(2)), "ORDERS", 4)
@@ -158,5 +163,57 @@ func TestTheLastInstanceGoesAtOnce(t *testing.T) {
 		b.after(time.Second)
 		s.remove("ORDERS", "1")
 		holds(t, "after a delta", b.after(polls(1)), "ORDERS", -1)
+	})
+}
+
+func TestWhatALongGapTookIsKeptForAWhile(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 4)
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.fault(refused)
+		b.after(4 * time.Minute)
+		s.remove("ORDERS", "1")
+		s.fault(nil)
+		p := b.after(polls(1))
+		holds(t, "after the gap", p, "ORDERS", 4)
+		holds(t, "and a while", b.after(polls(4)), "ORDERS", 3)
+	})
+}
+
+func TestAnEmptyListWithoutDeltasIsDoubted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newServer()
+		fill(s, 2)
+		s.fault(only("/apps/delta", func() *http.Response { return respond(http.StatusForbidden, "") }))
+		b := follow(t, nil, s)
+		b.after(time.Second)
+		s.restart()
+		holds(t, "empty", b.after(polls(1)), "ORDERS", 2)
+	})
+}
+
+func TestOfPeersThatAllLackSomethingTheFullestIsFollowed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		servers := []*server{newServer(), newServer(), newServer()}
+		for _, s := range servers {
+			fill(s, 4)
+		}
+		b := follow(t, nil, servers...)
+		b.after(time.Second)
+		for i, n := range []int{1, 2, 0} {
+			servers[i].restart()
+			fill(servers[i], n)
+		}
+		holds(t, "at first", b.after(polls(1)), "ORDERS", 4)
+		holds(t, "after a while", b.after(polls(4)), "ORDERS", 2)
+		for _, s := range servers {
+			s.asked()
+		}
+		b.after(polls(2))
+		if servers[1].asked()["/apps/delta"] == 0 || len(servers[0].asked())+len(servers[2].asked()) > 0 {
+			t.Error("another one is asked")
+		}
 	})
 }
