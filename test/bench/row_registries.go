@@ -32,7 +32,7 @@ func registriesRow(b *bench) error {
 			"Eureka is scripted, with the answers of a real one and its 30 s cache left out; the others are real servers.",
 		head: []string{"registry", "first snapshot", "connections", "requests a minute, idle", "change to client: median", "the most", "resident", "CPU, idle"},
 	}
-	for _, fill := range []func(b *bench) (*filled, error){fillZooKeeper, fillEureka, fillConsul} {
+	for _, fill := range []func(b *bench) (*filled, error){fillZooKeeper, fillEureka, fillConsul, fillNacos} {
 		r, err := fill(b)
 		if err != nil {
 			return err
