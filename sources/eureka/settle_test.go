@@ -195,25 +195,29 @@ func TestAnEmptyListWithoutDeltasIsDoubted(t *testing.T) {
 }
 
 func TestOfPeersThatAllLackSomethingTheFullestIsFollowed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		servers := []*server{newServer(), newServer(), newServer()}
-		for _, s := range servers {
-			fill(s, 4)
-		}
-		b := follow(t, nil, servers...)
-		b.after(time.Second)
-		for i, n := range []int{1, 2, 0} {
-			servers[i].restart()
-			fill(servers[i], n)
-		}
-		holds(t, "at first", b.after(polls(1)), "ORDERS", 4)
-		holds(t, "after a while", b.after(polls(4)), "ORDERS", 2)
-		for _, s := range servers {
-			s.asked()
-		}
-		b.after(polls(2))
-		if servers[1].asked()["/apps/delta"] == 0 || len(servers[0].asked())+len(servers[2].asked()) > 0 {
-			t.Error("another one is asked")
-		}
-	})
+	for fullest := range 3 {
+		bubble(t, func(t *testing.T) {
+			servers := []*server{newServer(), newServer(), newServer()}
+			for _, s := range servers {
+				fill(s, 4)
+			}
+			b := follow(t, nil, servers...)
+			b.after(time.Second)
+			for i, s := range servers {
+				s.restart()
+				fill(s, map[bool]int{true: 2, false: i % 2}[i == fullest])
+			}
+			holds(t, "at first", b.after(polls(1)), "ORDERS", 4)
+			holds(t, "after a while", b.after(polls(4)), "ORDERS", 2)
+			for _, s := range servers {
+				s.asked()
+			}
+			b.after(polls(2))
+			for i, s := range servers {
+				if asked := s.asked(); (len(asked) > 0) != (i == fullest) {
+					t.Errorf("server %d was asked for %v, the fullest is %d", i, asked, fullest)
+				}
+			}
+		})
+	}
 }
