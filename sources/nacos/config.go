@@ -158,7 +158,7 @@ func (c Config) identityFaults() []error {
 // credentials, intervals or the like. What one identity said last is nothing to another.
 func (c Config) Identity() string {
 	sorted := func(list []string) string { return strings.Join(slices.Sorted(slices.Values(list)), ",") }
-	return fmt.Sprintf("nacos %s namespaces %s groups %s dubbo %s", sorted(c.Servers), sorted(c.Namespaces), sorted(c.Groups), c.Dubbo.Mode)
+	return fmt.Sprintf("%s namespaces %s groups %s dubbo %s", sorted(c.Servers), sorted(c.Namespaces), sorted(c.Groups), c.Dubbo.Mode)
 }
 
 // namespace is one to follow: its name is the scope's, its ID the server's.

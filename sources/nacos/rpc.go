@@ -21,8 +21,9 @@ const (
 	agent = "Nacos-Go-Client:v2.3.5" // the SDK whose protocol is spoken: servers decide by it what a client understands
 	// healthPause is how often the server is asked whether it still knows the connection; it drops one that is silent for 20 s.
 	healthPause = 5 * time.Second
-	// registerPause is how long to wait before asking again whether a new connection is registered, which takes the server a moment.
-	registerPause = 20 * time.Millisecond
+	// registerPause is how long to wait before asking whether a new connection is registered: the server says nothing by
+	// itself, and complains of those that ask too early.
+	registerPause = 50 * time.Millisecond
 
 	success      = 200
 	unregistered = 301
@@ -85,21 +86,21 @@ func (l *link) register(ctx context.Context) error {
 	}
 	deadline := time.NewTimer(l.timeout)
 	defer deadline.Stop()
+	tick := time.NewTicker(registerPause)
+	defer tick.Stop()
+	err = errors.New("the server did not register the connection")
 	for {
-		err := l.health(ctx)
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		err = l.health(ctx)
 		var status *statusError
 		if !errors.As(err, &status) || status.code != unregistered {
 			return err
-		}
-		pause := time.NewTimer(registerPause)
-		select {
-		case <-pause.C:
-		case <-deadline.C:
-			pause.Stop()
-			return err
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
 		}
 	}
 }
