@@ -119,7 +119,6 @@ func (f *follower) poll(ctx context.Context) error {
 	if most == nil {
 		return join(errs)
 	}
-	f.peers.prefer(mostFrom)
 	settle := f.cfg.Settle
 	if f.held == nil {
 		settle = 0

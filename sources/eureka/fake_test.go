@@ -189,14 +189,14 @@ func respond(status int, body string) *http.Response {
 // refused is no response at all.
 func refused(string) *http.Response { return &http.Response{} }
 
-// only answers a path in its own way.
-func only(at string, answer func() *http.Response) func(string) *http.Response {
-	return func(path string) *http.Response {
-		if path == at {
-			return answer()
+// withoutDeltas has the server answer with a status when it is asked for a delta.
+func (s *server) withoutDeltas(status int) {
+	s.fault(func(path string) *http.Response {
+		if path == "/apps/delta" {
+			return respond(status, "")
 		}
 		return nil
-	}
+	})
 }
 
 func zipped(body []byte) []byte {

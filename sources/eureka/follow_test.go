@@ -99,7 +99,7 @@ func TestWithoutDeltasEverythingIsRead(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := newServer()
 			s.put("ORDERS", "1", nil)
-			s.fault(only("/apps/delta", func() *http.Response { return respond(status, "") }))
+			s.withoutDeltas(status)
 			b := follow(t, nil, s)
 			b.after(time.Second)
 			s.put("ORDERS", "2", nil)

@@ -29,13 +29,6 @@ func (p *peers) first() *url.URL { return p.order[0] }
 // rotate makes the next server the first.
 func (p *peers) rotate() { p.order = append(p.order[1:len(p.order):len(p.order)], p.order[0]) }
 
-// prefer makes a server the first.
-func (p *peers) prefer(server *url.URL) {
-	for p.order[0] != server {
-		p.rotate()
-	}
-}
-
 // refresh makes the order anew when it is time to.
 func (p *peers) refresh(now time.Time) {
 	if now.Before(p.until) {

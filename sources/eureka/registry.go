@@ -21,8 +21,6 @@ type registry struct {
 // counts are the numbers of members by status.
 type counts [statusCount]int
 
-func newRegistry() *registry { return &registry{apps: map[string][]member{}} }
-
 // hash tells registries apart as Eureka does: by how many members have which status, and by nothing else.
 func (c counts) hash() string {
 	var b strings.Builder

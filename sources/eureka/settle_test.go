@@ -186,7 +186,7 @@ func TestAnEmptyListWithoutDeltasIsDoubted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newServer()
 		fill(s, 2)
-		s.fault(only("/apps/delta", func() *http.Response { return respond(http.StatusForbidden, "") }))
+		s.withoutDeltas(http.StatusForbidden)
 		b := follow(t, nil, s)
 		b.after(time.Second)
 		s.restart()
