@@ -45,7 +45,7 @@ func (c *client) refused(s api.StatusError) error {
 		text += ": the agent limits connections (limits.http_max_conns_per_client, 200 unless set) or requests of one client: lower watches, or raise the limit"
 	case s.Code == http.StatusBadRequest && (c.cfg.Namespace != "" || c.cfg.Partition != "") && strings.Contains(s.Body, "query parameter"):
 		text += ": namespaces and partitions exist in Consul Enterprise only: leave namespace and partition out"
-	case s.Code == http.StatusBadRequest && c.cfg.Filter != "":
+	case c.cfg.Filter != "" && (s.Code == http.StatusBadRequest || strings.Contains(s.Body, "expression")):
 		text += ": is filter an expression on /v1/health/service?"
 	}
 	return &refusal{status: s.Code, text: text}

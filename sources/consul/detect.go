@@ -24,11 +24,23 @@ func advance(asked, got uint64) (next uint64, changed, back bool) {
 	return got, got != asked, false
 }
 
+// list is what the API answers with: a JSON object or array.
+type list interface {
+	~map[string][]string | ~[]node | ~[]check | ~[]struct{}
+}
+
+// view is how much of a list an answer showed. What a token may read can change without the index.
+type view struct {
+	length   int
+	filtered bool
+}
+
 // watch runs blocking queries on one list from an index on, and delivers each answer that is not the one before. It returns
 // why it could not go on. Alive is called for answers without news.
-func watch[T any](ctx context.Context, s *session, path string, index uint64, pause func(T) time.Duration, deliver func(T, *api.QueryMeta, bool), alive func()) error {
+func watch[T list](ctx context.Context, s *session, path string, index uint64, pause func(T) time.Duration, deliver func(T, *api.QueryMeta, bool), alive func()) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var last *view
 	for {
 		select { // one of two can happen: the pause is over, or we are told to stop
 		case <-timer.C:
@@ -36,24 +48,31 @@ func watch[T any](ctx context.Context, s *session, path string, index uint64, pa
 			return ctx.Err()
 		}
 		began := time.Now()
-		var list T
-		meta, err := s.client.block(ctx, s.dc, path, index, &list)
+		var answer T
+		meta, err := s.client.block(ctx, s.dc, path, index, &answer)
 		if err != nil {
 			return err
 		}
 		next, changed, back := advance(index, meta.LastIndex)
+		now := view{len(answer), meta.ResultsFilteredByACLs}
+		if last != nil {
+			changed = changed || now != *last
+		} else {
+			changed = changed || now.filtered || now.length == 0
+		}
+		last = &now
 		if changed {
-			deliver(list, meta, back)
+			deliver(answer, meta, back)
 		} else {
 			alive()
 		}
 		index = next
-		timer.Reset(time.Until(began.Add(pause(list))))
+		timer.Reset(time.Until(began.Add(pause(answer))))
 	}
 }
 
 // always is a pause that does not depend on the list.
-func always[T any](pause time.Duration) func(T) time.Duration {
+func always[T list](pause time.Duration) func(T) time.Duration {
 	return func(T) time.Duration { return pause }
 }
 

@@ -90,7 +90,8 @@ func (r reader) instance(e *api.ServiceEntry) (sources.Instance, error) {
 		passing, warning = 1, 1
 	}
 	i.Weight = weight(passing)
-	switch e.Checks.AggregatedStatus() {
+	checks := slices.DeleteFunc(e.Checks, func(c *api.HealthCheck) bool { return c == nil })
+	switch checks.AggregatedStatus() {
 	case api.HealthPassing:
 		i.Healthy, i.Enabled = true, true
 	case api.HealthWarning:

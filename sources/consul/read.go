@@ -2,7 +2,10 @@ package consul
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"path"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/consul/api"
@@ -48,11 +51,17 @@ func (s *session) readSome(ctx context.Context, services []string) (map[string]r
 	return read, group.Wait()
 }
 
+// askable reports whether a name can be part of the API's paths. The catalog takes any.
+func askable(name string) bool { return name != "" && path.Clean("/"+name) == "/"+name }
+
 func (s *session) readOne(ctx context.Context, name string) (reading, error) {
+	if !askable(name) {
+		return reading{fault: fmt.Sprintf("the name %q cannot be part of a path of Consul's API: register the service under another", name)}, nil
+	}
 	var entries []*api.ServiceEntry
 	meta, err := s.client.read(ctx, s.dc, pathService+name, s.cfg.Filter, &entries)
 	switch {
-	case hasStatus(err, http.StatusBadRequest) && s.cfg.Filter == "" && s.cfg.Namespace == "" && s.cfg.Partition == "", hasStatus(err, http.StatusNotFound):
+	case hasStatus(err, http.StatusNotFound):
 		return reading{fault: err.Error()}, nil // a name that the API cannot be asked for stops no other
 	case err != nil:
 		return reading{}, err
@@ -66,6 +75,10 @@ func (s *session) sweep(ctx context.Context, each func(node string, list []*api.
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for name := range s.state.nodes {
+		if !askable(name) {
+			s.log.Warn("a node's services cannot be read: its name cannot be part of a path of Consul's API", "node", name)
+			continue
+		}
 		group.Go(func() error {
 			var answer struct{ Services []*api.AgentService }
 			meta, err := s.client.read(ctx, s.dc, pathNode+name, "", &answer)
@@ -75,7 +88,7 @@ func (s *session) sweep(ctx context.Context, each func(node string, list []*api.
 			mu.Lock()
 			defer mu.Unlock()
 			filtered = filtered || meta.ResultsFilteredByACLs
-			each(name, answer.Services)
+			each(name, slices.DeleteFunc(answer.Services, func(s *api.AgentService) bool { return s == nil }))
 			return nil
 		})
 	}
