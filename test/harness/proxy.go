@@ -3,7 +3,6 @@ package harness
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +49,7 @@ type Proxy struct {
 	last      time.Time           // when the newest push came
 	endpoints map[string][]string // by cluster, sorted ip:port
 	hosts     map[string]bool     // service hosts of which there are clusters
+	fewest    map[string]int      // of watched hosts: the fewest addresses that any cluster had since
 	err       error               // why the stream ended
 }
 
@@ -68,7 +68,7 @@ func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 	if err != nil {
 		t.Fatalf("dial istiod: %v", err)
 	}
-	p := &Proxy{t: t, node: node(config.Gateway), endpoints: map[string][]string{}, hosts: map[string]bool{}}
+	p := &Proxy{t: t, node: node(config.Gateway), endpoints: map[string][]string{}, hosts: map[string]bool{}, fewest: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	client := discoverygrpc.NewAggregatedDiscoveryServiceClient(conn)
@@ -240,6 +240,7 @@ func (p *Proxy) take(resource *anypb.Any) (name string, refers []string, err err
 	case *endpointpb.ClusterLoadAssignment:
 		p.mu.Lock()
 		p.endpoints[m.ClusterName] = addresses(m)
+		p.countLocked(m.ClusterName)
 		p.mu.Unlock()
 		return m.ClusterName, nil, nil
 	case *listenerpb.Listener:
@@ -297,6 +298,7 @@ func (p *Proxy) forget(typeURL string, names []string) {
 	for _, name := range names {
 		delete(p.hosts, hostOf(name))
 		delete(p.endpoints, name)
+		p.countLocked(name)
 	}
 }
 
@@ -308,7 +310,19 @@ func (p *Proxy) keepHosts(clusters []string) {
 	for _, name := range clusters {
 		p.hosts[hostOf(name)] = true
 	}
-	maps.DeleteFunc(p.endpoints, func(name string, _ []string) bool { return !slices.Contains(clusters, name) })
+	for name := range p.endpoints {
+		if !slices.Contains(clusters, name) {
+			delete(p.endpoints, name)
+			p.countLocked(name)
+		}
+	}
+}
+
+// countLocked notes how many addresses a cluster has, if its host is watched.
+func (p *Proxy) countLocked(cluster string) {
+	if fewest, watched := p.fewest[hostOf(cluster)]; watched {
+		p.fewest[hostOf(cluster)] = min(fewest, len(p.endpoints[cluster]))
+	}
 }
 
 func (p *Proxy) pushed(push Push) {

@@ -32,6 +32,19 @@ func (p *Proxy) Endpoints(host string) ([]string, bool) {
 	return slices.Compact(found), p.hosts[host]
 }
 
+// WatchFewest returns a function that tells the fewest addresses that any cluster of the host has had since.
+func (p *Proxy) WatchFewest(host string) func() int {
+	now, _ := p.Endpoints(host)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fewest[host] = len(now)
+	return func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.fewest[host]
+	}
+}
+
 // Clusters are the addresses of each of a host's clusters, by port.
 func (p *Proxy) Clusters(host string) map[string][]string {
 	p.mu.Lock()

@@ -130,3 +130,11 @@ func (s *ZooKeeperServer) command(word string) (string, error) {
 	answer, err := io.ReadAll(conn)
 	return string(answer), err
 }
+
+// Wipe takes the data of a server that has ended; a member of an ensemble keeps its number.
+func (s *ZooKeeperServer) Wipe() {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.Dir, "data", "version-2")); err != nil {
+		s.t.Fatalf("remove the data of %s: %v", s.Name, err)
+	}
+}
