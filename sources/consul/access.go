@@ -59,7 +59,8 @@ func hasStatus(err error, status int) bool {
 
 // admit judges an answer to the list of services by what it may leave out.
 func (s *session) admit(ctx context.Context, services int, meta *api.QueryMeta) error {
-	nameless := s.cfg.Token == "" && meta.DefaultACLPolicy == "deny"
+	s.denied = meta.DefaultACLPolicy == "deny"
+	nameless := s.cfg.Token == "" && s.denied
 	if nameless && !s.cfg.AllowAnonymous {
 		// The agent may have a default token, which tells what it leaves out as any other.
 		if accessor, err := s.whoami(ctx); err != nil || accessor == anonymous {
@@ -90,8 +91,8 @@ func (s *session) corroborate(ctx context.Context) error {
 		s.uncontrolled = true
 		return nil
 	}
-	if s.cfg.Token == "" && hasStatus(err, http.StatusForbidden) {
-		return nil // the anonymous token where all is allowed
+	if s.cfg.Token == "" && !s.denied && hasStatus(err, http.StatusForbidden) {
+		return nil // the anonymous token is not shown, and it may read all
 	}
 	return err
 }

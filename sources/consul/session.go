@@ -38,6 +38,7 @@ type session struct {
 	names        map[string][]string           // the services that are listed, with their tags
 	watched      map[string]context.CancelFunc // services that are watched
 	uncontrolled bool                          // there is no access control
+	denied       bool                          // there is, and what no rule allows may not be read
 
 	pending   pending
 	nextSweep time.Time

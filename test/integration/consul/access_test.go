@@ -103,7 +103,10 @@ func TestTheAgentsDefaultTokenCounts(t *testing.T) {
 	if _, err := server.Agent().UpdateDefaultACLToken(token.Secret, nil); err != nil {
 		t.Fatal(err)
 	}
-	follow(t, config(server.Addr)).Wait(t, "all services", all)
+	r := follow(t, config(server.Addr))
+	r.Wait(t, "all services", all)
+	server.Revoke(token)
+	nothingLost(t, r.Wait(t, "the reason", unknown(scope)))
 }
 
 func TestATokenThatReadsNothingSaysWhichRulesItNeeds(t *testing.T) {
