@@ -63,7 +63,7 @@ func (a *auth) headers(ctx context.Context, w *web, id serviceID) (map[string]st
 // signed is the identity of a request to Alibaba Cloud, as its SDK signs requests about services.
 func (a *auth) signed(id serviceID, now time.Time) map[string]string {
 	data := strconv.FormatInt(now.UnixMilli(), 10)
-	if id.name != "" {
+	if id != (serviceID{}) {
 		data += "@@" + id.String()
 	}
 	mac := hmac.New(sha1.New, []byte(a.secretKey))

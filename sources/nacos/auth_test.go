@@ -3,6 +3,8 @@ package nacos
 import (
 	"crypto/tls"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,7 +23,7 @@ func TestRequestsAreSignedAsTheSDKSignsThem(t *testing.T) {
 	for id, want := range map[serviceID]string{
 		{}:                       "1700000000000",
 		{"pay", "orders"}:        "1700000000000@@pay@@orders",
-		{group: "DEFAULT_GROUP"}: "1700000000000",
+		{group: "DEFAULT_GROUP"}: "1700000000000@@DEFAULT_GROUP@@",
 	} {
 		got := a.signed(id, at)
 		if got["ak"] != "LTAI" || got["data"] != want || len(got["signature"]) != 28 {
@@ -53,7 +55,9 @@ func TestARedirectIsNotFollowedWithTheToken(t *testing.T) {
 
 func TestHTTPSServersAreSpokenToOverTLSAlone(t *testing.T) {
 	f := newFake(t)
-	secure := httptest.NewTLSServer(f)
+	secure := httptest.NewUnstartedServer(f)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
 	defer secure.Close()
 	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
 	c := f.config()

@@ -51,7 +51,7 @@ type Config struct {
 	GRPCPort int `yaml:"grpcPort"`
 	// How often the lists of services are read, at least 1s. Default: 5s.
 	Interval time.Duration `yaml:"interval"`
-	// About how often a service of which nothing was heard is read again all the same, at least 10s. Default: 10m.
+	// About how often a service of which nothing was heard is read again all the same, at least 10s. Default: 30m.
 	Reread time.Duration `yaml:"reread"`
 	// How long a server may take for one answer, at least 100ms. Default: 5s.
 	Timeout time.Duration `yaml:"timeout"`
@@ -69,7 +69,7 @@ type Dubbo struct {
 func Default() Config {
 	return Config{
 		Namespaces: []string{public}, Groups: []string{everything},
-		Interval: 5 * time.Second, Reread: 10 * time.Minute, Timeout: 5 * time.Second, Dubbo: Dubbo{Mode: ModeAll},
+		Interval: 5 * time.Second, Reread: 30 * time.Minute, Timeout: 5 * time.Second, Dubbo: Dubbo{Mode: ModeAll},
 	}
 }
 

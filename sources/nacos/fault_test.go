@@ -211,6 +211,7 @@ func TestAServiceThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	f.hook(nil, func(ctx context.Context, _, _ string, id serviceID) string {
 		if id.name == "slow" {
 			<-ctx.Done()
+			return `{"resultCode":500,"errorCode":503,"message":"too late"}`
 		}
 		return ""
 	})
