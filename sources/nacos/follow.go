@@ -205,15 +205,16 @@ func (f *follower) apply(r result, now time.Time) {
 
 // lost reports whether an error says nothing of a service but that the connection is ending.
 func lost(err error) bool {
-	return errors.Is(err, context.Canceled) || status.Code(err) == codes.Unavailable || status.Code(err) == codes.Canceled
+	var answered *statusError
+	return errors.As(err, &answered) && answered.code == unregistered || errors.Is(err, context.Canceled) ||
+		status.Code(err) == codes.Unavailable || status.Code(err) == codes.Canceled
 }
 
 // passing reports whether an error is worth another try before a first report is made without a service: the server is slow,
-// busy or in trouble.
+// busy or in trouble, rather than unwilling.
 func passing(err error) bool {
 	var answered *statusError
-	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded ||
-		errors.As(err, &answered) && answered.code >= http.StatusInternalServerError
+	return err != nil && !(errors.As(err, &answered) && answered.code < http.StatusInternalServerError)
 }
 
 // take takes what a look at the lists brought. An error ends the connection.

@@ -112,6 +112,7 @@ type catalogEntry struct {
 // page reads one page of the list of all groups, from whichever API the server has.
 func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, error) {
 	query := url.Values{"namespaceId": {id}, "pageNo": {strconv.Itoa(page)}, "pageSize": {strconv.Itoa(pageSize)}}
+	var refused error
 	if l.api.Load() != oldAPI {
 		var answer struct {
 			Data *struct {
@@ -122,7 +123,9 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 		query.Set("ignoreEmptyService", "false")
 		query.Set("withInstances", "false")
 		err := l.web.get(ctx, "/v3/admin/ns/service/list", query, &answer)
-		if !unknownPath(err) {
+		if denied(err) && l.api.Load() != newAPI { // by a proxy before a Nacos 2?
+			refused = err
+		} else if !unknownPath(err) {
 			if err != nil {
 				return nil, 0, l.explain(err)
 			}
@@ -145,6 +148,8 @@ func (l *lister) page(ctx context.Context, id string, page int) ([]listed, int, 
 	query.Set("withInstances", "false")
 	err := l.web.get(ctx, "/v1/ns/catalog/services", query, &answer)
 	switch {
+	case unknownPath(err) && refused != nil:
+		return nil, 0, l.explain(refused)
 	case unknownPath(err):
 		return nil, 0, fmt.Errorf("%w: name them in groups (%w)", errNoLists, err)
 	case err != nil:

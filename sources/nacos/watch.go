@@ -18,6 +18,8 @@ const (
 	completeEvery = 6
 	// mappingPause is how often the mapping of interfaces to applications is read where it is needed.
 	mappingPause = 30 * time.Second
+	// emptyEvery is after how many looks at an empty list the namespace is looked for again.
+	emptyEvery = 12
 	// listers is how many namespaces are listed at once.
 	listers = 4
 )
@@ -57,6 +59,8 @@ type lookedAt struct {
 	total int
 	looks int // since
 	empty int // complete looks in a row that found nothing
+	// missing says that the server did not have the namespace.
+	missing bool
 
 	mapped   bool // the mapping is needed
 	mappedAt time.Time
@@ -192,7 +196,7 @@ func (w *watcher) look(ctx context.Context, n namespace, at *lookedAt) looks {
 		at.total, at.looks = got.listing.total, 0
 		if at.empty++; len(got.listing.services) > 0 {
 			at.empty = 0
-		} else if w.missing(ctx, n.id) {
+		} else if at.missing = w.missing(ctx, n.id, at); at.missing {
 			got.err = fmt.Errorf("namespace %s: %w", n.name, errMissing)
 			return got
 		}
@@ -205,9 +209,13 @@ func (w *watcher) look(ctx context.Context, n namespace, at *lookedAt) looks {
 }
 
 // missing reports whether the server is known not to have a namespace: it answers for one that it lacks as for an empty one.
-func (w *watcher) missing(ctx context.Context, id string) bool {
+// Of one that stays empty this is asked now and then.
+func (w *watcher) missing(ctx context.Context, id string, at *lookedAt) bool {
 	ids := w.ids
 	if !w.all {
+		if at.empty > 2 && !at.missing && at.empty%emptyEvery != 0 {
+			return false
+		}
 		var err error
 		if ids, err = w.lister.namespaces(ctx); err != nil {
 			return false // it tells nobody, or not this identity
