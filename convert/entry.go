@@ -78,7 +78,7 @@ func (d *draft) hold(before memory) {
 		if slices.ContainsFunc(d.memory.Ports[:offered], func(o heldPort) bool { return o.Name == p.Name }) {
 			continue
 		}
-		if p.Since.IsZero() {
+		if p.order = 0; p.Since.IsZero() {
 			p.Since = d.now
 		}
 		if gone := p.Since.Add(d.rules.config.RetainEmpty); gone.After(d.now) {
@@ -96,15 +96,20 @@ func (d *draft) until(at time.Time) {
 	}
 }
 
-// number gives every port its number. Those that a service declares come first; a port whose number is taken is dropped.
+// number gives every port its number. Those with endpoints come first, then those that a service declares, then by precedence;
+// a port whose number is taken is dropped.
 func (d *draft) number() {
 	byRank := slices.Clone(d.memory.Ports)
-	slices.SortStableFunc(byRank, func(a, b heldPort) int { return cmp.Compare(rank(a.port), rank(b.port)) })
+	slices.SortStableFunc(byRank, func(a, b heldPort) int {
+		return cmp.Or(cmp.Compare(emptied(a), emptied(b)), cmp.Compare(rank(a.port), rank(b.port)), cmp.Compare(a.order, b.order))
+	})
 	taken := map[uint32]string{}
 	for _, p := range byRank {
 		n := cmp.Or(p.Number, d.top().number(p.Registry))
 		if owner, clash := taken[n]; clash {
-			d.reject(ClassPort, fmt.Sprintf("port %s would have number %d, which port %s has; set another under ports", p.Name, n, owner))
+			if p.Since.IsZero() {
+				d.reject(ClassPort, fmt.Sprintf("port %s would have number %d, which port %s has; set another under ports", p.Name, n, owner))
+			}
 			d.memory.Ports = slices.DeleteFunc(d.memory.Ports, func(o heldPort) bool { return o.Name == p.Name })
 			continue
 		}
@@ -114,6 +119,13 @@ func (d *draft) number() {
 	slices.SortFunc(d.ports, func(a, b servedPort) int { return cmp.Compare(a.Number, b.Number) })
 }
 
+func emptied(p heldPort) int {
+	if p.Since.IsZero() {
+		return 0
+	}
+	return 1
+}
+
 func rank(p port) int {
 	if p.Number != 0 {
 		return 0
@@ -121,8 +133,12 @@ func rank(p port) int {
 	return 1
 }
 
-// namespace is the least of those that the first part with any asks for, else the one from before, else the mesh's.
+// namespace is the least of those that the first part with any asks for, else the one from before, else the mesh's. While a part
+// is retained that decided it, it stays.
 func (d *draft) namespace(before string) string {
+	if d.merged.retained && before != "" {
+		return before
+	}
 	candidates := slices.DeleteFunc(slices.Clone(d.merged.namespaces), func(ns string) bool { return ns == "" })
 	if len(candidates) > 0 {
 		return slices.Min(candidates)

@@ -39,6 +39,7 @@ type merged struct {
 	endpoints  []*endpoint
 	ports      map[string]port // that an endpoint offers, or that a service declares and an endpoint may come to offer
 	namespaces []string        // candidates of the first part that has any
+	retained   bool     // before it comes one that its registry no longer has, whose namespace stays while it is retained
 	lookups    []string
 	rejected   rejections
 
@@ -48,8 +49,9 @@ type merged struct {
 // merge joins the endpoints of all parts, which are in order of precedence. For one address:port the first part decides.
 func (r *Rules) merge(host string, parts []part, lookup func(string) []netip.Addr) *merged {
 	m := &merged{ports: map[string]port{}, byAddr: map[netip.Addr][]*endpoint{}}
-	for _, p := range parts {
+	for i, p := range parts {
 		if p.svc == nil {
+			m.retained = m.retained || m.namespaces == nil
 			continue
 		}
 		reject := func(instance string) func(class, reason string) {
@@ -59,13 +61,16 @@ func (r *Rules) merge(host string, parts []part, lookup func(string) []netip.Add
 		}
 		var namespaces []string
 		ports := newPortNamer(p.set, p.svc, reject(""))
-		for i := range p.svc.Instances {
-			in := &p.svc.Instances[i]
+		for _, declared := range ports.declared {
+			m.agree(declared, i, reject(""))
+		}
+		for j := range p.svc.Instances {
+			in := &p.svc.Instances[j]
 			metadata := metadataOf(p.svc, in)
 			if !p.set.picks(in, metadata) || !r.belongs(p, metadata) {
 				continue
 			}
-			m.instance(r, p, in, metadata, ports, lookup, reject(clip(in.ID)))
+			m.instance(r, p, i, in, metadata, ports, lookup, reject(clip(in.ID)))
 			if p.set.namespace.perInstance {
 				if ns := r.namespaceOf(p, metadata); ns != "" && !slices.Contains(namespaces, ns) {
 					namespaces = append(namespaces, ns)
@@ -103,7 +108,7 @@ func (r *Rules) namespaceOf(p part, metadata map[string]string) string {
 }
 
 // instance adds the endpoints of one instance.
-func (m *merged) instance(r *Rules, p part, in *sources.Instance, metadata map[string]string, ports portNamer, lookup func(string) []netip.Addr, reject func(class, reason string)) {
+func (m *merged) instance(r *Rules, p part, order int, in *sources.Instance, metadata map[string]string, ports portNamer, lookup func(string) []netip.Addr, reject func(class, reason string)) {
 	addr, err := addressOf(in.Address)
 	if err != nil {
 		reject(ClassAddress, err.Error())
@@ -118,7 +123,7 @@ func (m *merged) instance(r *Rules, p part, in *sources.Instance, metadata map[s
 			return
 		}
 	}
-	bound := m.bind(in, ports, reject)
+	bound := m.bind(in, order, ports, reject)
 	if len(bound) == 0 {
 		return
 	}
@@ -141,7 +146,7 @@ func (m *merged) instance(r *Rules, p part, in *sources.Instance, metadata map[s
 }
 
 // bind names the ports of an instance, sorted by name and number.
-func (m *merged) bind(in *sources.Instance, ports portNamer, reject func(class, reason string)) []boundPort {
+func (m *merged) bind(in *sources.Instance, order int, ports portNamer, reject func(class, reason string)) []boundPort {
 	bound := make([]boundPort, 0, len(in.Ports))
 	for _, p := range in.Ports {
 		named, err := ports.name(p)
@@ -149,12 +154,7 @@ func (m *merged) bind(in *sources.Instance, ports portNamer, reject func(class, 
 			reject(ClassPort, err.Error())
 			continue
 		}
-		if known, ok := m.ports[named.Name]; !ok || known.Number == 0 && named.Number != 0 {
-			m.ports[named.Name] = named
-		} else if known.Number == named.Number && named.Registry < known.Registry {
-			m.ports[named.Name] = named
-		}
-		bound = append(bound, boundPort{name: named.Name, number: p.Number})
+		bound = append(bound, boundPort{name: m.agree(named, order, reject), number: p.Number})
 	}
 	if len(in.Ports) == 0 {
 		reject(ClassPort, "the instance has no port")
@@ -163,6 +163,32 @@ func (m *merged) bind(in *sources.Instance, ports portNamer, reject func(class, 
 		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.number, b.number))
 	})
 	return slices.Compact(bound)
+}
+
+// agree notes a port that a part names, and returns the name under which it is served. One name has one protocol, which the
+// first part that names it decides; what speaks another has a name and a number of its own.
+func (m *merged) agree(named port, order int, reject func(class, reason string)) string {
+	known, ok := m.ports[named.Name]
+	if ok && known.protocol() != named.protocol() {
+		word := protocolOf(named.Registry).port
+		other := port{Name: toLabel(named.Name + "-" + word), Registry: named.Registry}
+		if _, told := m.ports[other.Name]; !told {
+			reject(ClassClash, fmt.Sprintf("port %s speaks %s by a source that comes before, so what speaks %s is port %s", named.Name, known.protocol(), named.protocol(), other.Name))
+		}
+		named = other
+		known, ok = m.ports[named.Name]
+	}
+	switch {
+	case !ok:
+		named.order = order
+		m.ports[named.Name] = named
+	case known.protocol() != named.protocol():
+		// Somebody declares a port of just this name. It stands.
+	case known.Number == 0 && named.Number != 0, known.Number == named.Number && named.Registry < known.Registry:
+		named.order = known.order
+		m.ports[named.Name] = named
+	}
+	return named.Name
 }
 
 // join adds ports of an instance at one address. Ports at which the address is known already are left to who came first;

@@ -85,6 +85,7 @@ type port struct {
 	Name     string `json:"name"`
 	Registry string `json:"registry"`         // the protocol in the registry's words
 	Number   uint32 `json:"number,omitempty"` // where the registry declares it, else 0: what the settings say
+	order    int    // the place of the first part that names it, while it has endpoints
 }
 
 func (p port) protocol() string { return protocolOf(p.Registry).istio }

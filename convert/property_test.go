@@ -43,12 +43,17 @@ func randomService(r *rand.Rand, source string) *sources.Service {
 	names := []string{"s1", "S1", "s_1", "s-1", "s2", "s.2", "s2-x", "S_1"}
 	protocols := []string{"http", "dubbo", "tri", "hessian", "grpc", ""}
 	s := &sources.Service{Key: sources.Key{Scope: source, Name: names[r.IntN(len(names))], Group: []string{"", "g"}[r.IntN(2)]}}
+	web := ""
+	if r.IntN(4) == 0 {
+		web = "web"
+		s.Ports = []sources.Port{{Name: web, Protocol: protocols[r.IntN(len(protocols))], Number: uint32(r.IntN(2) * 80)}}
+	}
 	for i := range r.IntN(5) {
 		in := sources.Instance{ID: fmt.Sprintf("i%d", i), Address: fmt.Sprintf("10.0.0.%d", r.IntN(6)), Weight: uint32(r.IntN(4)) * 50,
 			Healthy: r.IntN(8) > 0, Enabled: r.IntN(8) > 0, Locality: []string{"", "eu/eu-1"}[r.IntN(2)],
 			Metadata: map[string]string{"version": fmt.Sprintf("v%d", r.IntN(3)), "zone": fmt.Sprintf("z%d", r.IntN(2))}}
 		for range r.IntN(3) {
-			in.Ports = append(in.Ports, sources.Port{Protocol: protocols[r.IntN(len(protocols))], Number: uint32(8080 + r.IntN(3))})
+			in.Ports = append(in.Ports, sources.Port{Name: web, Protocol: protocols[r.IntN(len(protocols))], Number: uint32(8080 + r.IntN(3))})
 		}
 		s.Instances = append(s.Instances, in)
 	}
