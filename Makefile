@@ -5,7 +5,7 @@ LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X meshbridge/cmd/internal/build.version=$(VERSION)
 
-.PHONY: help run build test check generate fuzz integration e2e bench
+.PHONY: help run build test check generate fuzz integration e2e faults bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ test: ## every test that needs nothing but Go
 check: ## format, vet, lint, race detector, tidy and generated files up to date
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'run gofmt on:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
-	cd test && go vet -tags 'e2e integration bench' ./...
+	cd test && go vet -tags 'e2e integration faults bench' ./...
 	go run $(LINT) run ./...
 	go mod tidy -diff
 	cd test && go mod tidy -diff
@@ -42,6 +42,10 @@ integration: ## the sources against real registries (fetches and builds them onc
 e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; in a network namespace of their own)
 	cd test && go run ./cmd/testtools e2e
 	cd test && go test -tags e2e -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
+
+faults: ## what a client holds in each fault of each registry, against docs/faults.md (10 minutes; fetches and builds as integration does)
+	cd test && go run ./cmd/testtools integration
+	cd test && go test -tags faults -count=1 -timeout 20m -v $(TESTFLAGS) ./faults
 
 bench: ## measure, and write docs/benchmarks.md
 	cd test && go run ./bench -out ../docs/benchmarks.md

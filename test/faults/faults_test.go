@@ -146,6 +146,9 @@ func measureAll(t *testing.T) map[key]cell {
 			cmd := exec.Command("/proc/self/exe", "-test.run=^TestRegistry$", "-test.v", "-test.timeout=18m")
 			cmd.Env = append(os.Environ(), registryVariable+"="+name, resultVariable+"="+filepath.Join(dir, name+".json"))
 			output, err := cmd.CombinedOutput()
+			if err := os.WriteFile(filepath.Join(dir, name+".log"), output, 0o644); err != nil {
+				t.Error(err)
+			}
 			if err != nil {
 				t.Errorf("%s: %v\n%s", name, err, lastLines(string(output), 150))
 			}

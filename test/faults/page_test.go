@@ -49,14 +49,15 @@ func parsePage(page string) (map[key]cell, error) {
 
 // printTable prints what was measured, a row for each fault, with the time to recover.
 func printTable(out io.Writer, measured map[key]cell) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "fault: during · outlived · after (recovered in)\t"+strings.Join(registryNames, "\t"))
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)
+	row := func(cells ...string) { fmt.Fprintln(w, "| "+strings.Join(cells, "\t ")+"\t") }
+	row(append([]string{"fault: during, outlived, after (recovered in)"}, registryNames...)...)
 	for _, s := range scenarios {
-		row := []string{s.name}
+		cells := []string{s.name}
 		for _, name := range registryNames {
-			row = append(row, text(measured, key{name, s.name}))
+			cells = append(cells, text(measured, key{name, s.name}))
 		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		row(cells...)
 	}
 	w.Flush()
 }

@@ -34,7 +34,13 @@ func (f *folder) check(err error) {
 
 func (f *folder) source() string { return fmt.Sprintf("file: {path: %q}", f.path) }
 
-func (f *folder) put(_, service string, instances []instance) {
+func (f *folder) put(services map[name][]instance) {
+	for n, instances := range services {
+		f.putService(n.service, instances)
+	}
+}
+
+func (f *folder) putService(service string, instances []instance) {
 	file := service + ".yaml"
 	if len(instances) == 0 {
 		delete(f.content, file)

@@ -48,7 +48,13 @@ func (e *ensemble) source() string {
 	return fmt.Sprintf("zookeeper:\n  servers: [%q]\n  auth: {scheme: digest, credentials: %q}\n  sessionTimeout: 4s", e.wire.Addr, reader)
 }
 
-func (e *ensemble) put(scope, service string, instances []instance) {
+func (e *ensemble) put(services map[name][]instance) {
+	for n, instances := range services {
+		e.putService(n.scope, n.service, instances)
+	}
+}
+
+func (e *ensemble) putService(scope, service string, instances []instance) {
 	root, list := "/dubbo/"+service, "/dubbo/"+service+"/providers"
 	if scope == otherScope {
 		root, list = "/services/"+service, "/services/"+service
@@ -148,12 +154,26 @@ func (e *ensemble) permit(node string, read bool) {
 	e.check(err)
 }
 
+// nudge has every list of a root change without any effect: ZooKeeper tells nobody of a permission that has changed.
+func (e *ensemble) nudge(root, list string) {
+	e.t.Helper()
+	services, _, err := e.providers.Children(root)
+	e.check(err)
+	for _, s := range services {
+		node := path.Join(root, s, list, "nudge")
+		e.providers.Ensure(node, "")
+		e.providers.Remove(node)
+	}
+}
+
 func (e *ensemble) authorize() { e.check(e.providers.AddAuth("digest", []byte("providers:secret"))) }
 
 func (e *ensemble) forbid() {
 	e.authorize()
 	e.permit("/dubbo", false)
 	e.permit("/services", false)
+	e.nudge("/dubbo", "providers")
+	e.nudge("/services", "")
 }
 
 func (e *ensemble) allow() {
@@ -161,10 +181,15 @@ func (e *ensemble) allow() {
 	e.permit("/services", true)
 }
 
-func (e *ensemble) forbidScope() { e.authorize(); e.permit("/services", false) }
-func (e *ensemble) allowScope()  { e.permit("/services", true) }
-func (e *ensemble) loseScope()   { e.remove("/services") }
-func (e *ensemble) findScope()   { e.providers.Ensure("/services", "") }
+func (e *ensemble) forbidScope() {
+	e.authorize()
+	e.permit("/services", false)
+	e.nudge("/services", "")
+}
+
+func (e *ensemble) allowScope() { e.permit("/services", true) }
+func (e *ensemble) loseScope()  { e.remove("/services") }
+func (e *ensemble) findScope()  { e.providers.Ensure("/services", "") }
 
 func (e *ensemble) spoil(way int) { spoil(e.wire, way) }
 func (e *ensemble) unspoil()      { e.wire.Mend() }
@@ -177,10 +202,4 @@ func spoil(c *harness.Cable, way int) {
 		"", harness.HTTPAnswer("text/html", "<html>"+strings.Repeat("sign in ", 20)+"</html>"), harness.HTTPAnswer("application/json", "{}"),
 	}[way])
 	time.Sleep(10 * time.Millisecond)
-}
-
-var registryNames = []string{"ZooKeeper", "Nacos", "Eureka", "Consul", "file"}
-
-var registries = map[string]func(*testing.T) registry{
-	"file": newFolder, "ZooKeeper": newEnsemble,
 }

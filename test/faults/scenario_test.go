@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"meshbridge/sources"
 	"meshbridge/test/harness"
 )
 
@@ -15,7 +16,7 @@ import (
 const (
 	window   = 3 * time.Second
 	hold     = 6 * time.Second
-	delay    = 200 * time.Millisecond
+	delay    = time.Second
 	observe  = 3 * time.Second // of what is held back, well before the hold is over
 	patience = 90 * time.Second
 )
@@ -36,6 +37,7 @@ type scenario struct {
 	down     bool          // the bridge starts within the fault
 	stateful bool          // of down: an earlier bridge has kept what it read
 	steady   bool          // there must never be fewer instances than before
+	plain    bool          // the bridge follows it as any change: it has nothing to tell its operators
 }
 
 // run is one scenario on one registry.
@@ -46,6 +48,7 @@ type run struct {
 	client *client
 	before endpoints // what was registered when the fault began
 	undo   func()    // left by begin for end
+	over   bool      // the fault has ended, or none was made
 	began  time.Time
 }
 
@@ -54,8 +57,13 @@ func measure(t *testing.T, reg registry, s scenario) cell {
 	if s.exists != nil && !s.exists(reg) {
 		return cell{During: none, Outlived: none, After: none}
 	}
-	r := &run{t: t, world: newWorld(reg)}
+	r := &run{t: t, world: newWorld(reg), over: true}
 	t.Cleanup(r.world.clear)
+	t.Cleanup(func() {
+		if !r.over && s.end != nil {
+			s.end(r) // what failed within the fault spoils no other
+		}
+	})
 	r.world.fill()
 	config := s.config(reg, harness.Scratch(t, "state"))
 	if !s.down || s.stateful {
@@ -63,7 +71,7 @@ func measure(t *testing.T, reg registry, s scenario) cell {
 		r.client = connect(t, r.bridge.MCP)
 		r.settled()
 	}
-	r.before = r.world.endpoints()
+	r.before, r.over = r.world.endpoints(), false
 	if s.down {
 		r.relaunch(s, config)
 	} else {
@@ -75,6 +83,9 @@ func measure(t *testing.T, reg registry, s scenario) cell {
 	result := cell{Outlived: none}
 	wait(r.t, orElse(s.during, observe))
 	result.During = r.word(s)
+	if !s.plain && !r.told() {
+		result.During += ", untold"
+	}
 	if s.outlives {
 		result.Passed = r.outlive()
 		result.Outlived = r.word(s)
@@ -83,6 +94,7 @@ func measure(t *testing.T, reg registry, s scenario) cell {
 	if s.end != nil {
 		s.end(r)
 	}
+	r.over = true
 	result.After, result.Recovery = r.recover(s)
 	return result
 }
@@ -135,6 +147,27 @@ func (r *run) recover(s scenario) (string, time.Duration) {
 	r.settled()
 	took := time.Since(start)
 	return r.word(s), took
+}
+
+// told reports whether the bridge says that something is wrong: a scope that is unknown, has faults, or is held.
+func (r *run) told() bool {
+	r.t.Helper()
+	all, err := r.bridge.Sources()
+	if err != nil {
+		r.t.Fatalf("ask the bridge for its sources: %v", err)
+	}
+	for _, source := range all {
+		for _, scope := range source.Scopes {
+			r.t.Logf("scope %s: %s; %s; faults %d; held %+v", scope.Name, scope.State, scope.Err, len(scope.Faults), scope.Held)
+			if scope.State != sources.Synced || len(scope.Faults) > 0 || scope.Held != nil {
+				return true
+			}
+		}
+		if source.Err != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // word says what the client holds, in the words of docs/faults.md.

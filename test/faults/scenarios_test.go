@@ -31,12 +31,12 @@ var scenarios = []scenario{
 	{name: "token expired", exists: can[tokens], begin: func(r *run) { r.world.registry.(tokens).expire() },
 		end: func(r *run) { r.world.registry.(tokens).renew() }, during: 12 * time.Second, outlives: true},
 	{name: "cut off", exists: can[remote], begin: func(r *run) { r.cable().Cut() }, end: func(r *run) { r.cable().Mend() }, outlives: true},
-	{name: "slow", exists: can[remote], begin: (*run).slow, end: func(r *run) { r.cable().Mend() }, during: 12 * time.Second},
+	{name: "slow", exists: can[remote], begin: (*run).slow, end: func(r *run) { r.cable().Mend() }, during: 12 * time.Second, plain: true},
 	{name: "garbage answers", exists: can[spoilable], begin: (*run).spoil, end: func(r *run) { r.world.registry.(spoilable).unspoil() }, outlives: true},
-	{name: "clock behind", exists: can[clocked], begin: (*run).turnBack, end: func(r *run) { r.world.registry.(clocked).turnRight() }, during: 20 * time.Second},
+	{name: "clock behind", exists: can[clocked], begin: (*run).turnBack, end: func(r *run) { r.world.registry.(clocked).turnRight() }, during: 20 * time.Second, plain: true},
 	{name: "a held address reused", begin: (*run).reuse, end: (*run).restore, outlives: true},
-	{name: "rolling replacement", begin: (*run).replace, steady: true},
-	{name: "scale-down from 10 to 2", begin: (*run).scaleDown},
+	{name: "rolling replacement", begin: (*run).replace, steady: true, plain: true},
+	{name: "scale-down from 10 to 2", begin: (*run).scaleDown, during: hold - time.Second, plain: true},
 }
 
 func (r *run) cable() *harness.Cable { return r.world.registry.(remote).cable() }
@@ -59,10 +59,12 @@ func (r *run) empty() {
 // halve deregisters half of each service.
 func (r *run) halve() {
 	r.undo = r.world.remember()
+	half := map[name][]instance{}
 	for _, n := range r.world.in(mainScope) {
 		all := r.world.services[n]
-		r.world.set(n, all[:len(all)/2])
+		half[n] = all[:len(all)/2]
 	}
+	r.world.setAll(half)
 }
 
 // dribble deregisters 5 % each second until 40 % are gone.
@@ -86,15 +88,15 @@ func (r *run) dribble() {
 // flip makes every instance unhealthy.
 func (r *run) flip() {
 	r.undo = r.world.remember()
-	for _, scope := range []string{mainScope, otherScope} {
-		for _, n := range r.world.in(scope) {
-			down := slices.Clone(r.world.services[n])
-			for i := range down {
-				down[i].down = true
-			}
-			r.world.set(n, down)
+	all := map[name][]instance{}
+	for n, instances := range r.world.services {
+		down := slices.Clone(instances)
+		for i := range down {
+			down[i].down = true
 		}
+		all[n] = down
 	}
+	r.world.setAll(all)
 }
 
 // elsewhere changes the scope that the fault leaves alone; it must arrive while the fault lasts.
@@ -126,11 +128,7 @@ func (r *run) loseScope() {
 	for _, n := range r.world.in(otherScope) {
 		was[n] = r.world.services[n]
 	}
-	r.undo = func() {
-		for n, instances := range was {
-			r.world.set(n, instances)
-		}
-	}
+	r.undo = func() { r.world.setAll(was) }
 	r.world.registry.(scoped).loseScope()
 	for n := range was {
 		delete(r.world.services, n)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"testing"
 
 	"meshbridge/test/harness"
 )
@@ -41,15 +42,16 @@ func newWorld(r registry) *world { return &world{registry: r, services: map[name
 
 // fill registers 10 services of 6 instances and one of 10, and in the other scope 5 of 4.
 func (w *world) fill() {
+	all := map[name][]instance{{mainScope, "large"}: w.fresh(10)}
 	for i := range 10 {
-		w.set(name{mainScope, fmt.Sprintf("main-%d", i)}, w.fresh(6))
+		all[name{mainScope, fmt.Sprintf("main-%d", i)}] = w.fresh(6)
 	}
-	w.set(name{mainScope, "large"}, w.fresh(10))
 	if _, ok := w.registry.(scoped); ok {
 		for i := range 5 {
-			w.set(name{otherScope, fmt.Sprintf("other-%d", i)}, w.fresh(4))
+			all[name{otherScope, fmt.Sprintf("other-%d", i)}] = w.fresh(4)
 		}
 	}
+	w.setAll(all)
 }
 
 // fresh makes instances at addresses that nobody had.
@@ -63,13 +65,18 @@ func (w *world) fresh(n int) []instance {
 }
 
 // set makes these the instances of the service.
-func (w *world) set(n name, instances []instance) {
-	w.registry.put(n.scope, n.service, instances)
-	if len(instances) == 0 {
-		delete(w.services, n)
-		return
+func (w *world) set(n name, instances []instance) { w.setAll(map[name][]instance{n: instances}) }
+
+// setAll makes these the instances of the services, as nearly at once as the registry takes them.
+func (w *world) setAll(services map[name][]instance) {
+	w.registry.put(services)
+	for n, instances := range services {
+		if len(instances) == 0 {
+			delete(w.services, n)
+		} else {
+			w.services[n] = slices.Clone(instances)
+		}
 	}
-	w.services[n] = slices.Clone(instances)
 }
 
 // add registers one more instance.
@@ -91,22 +98,23 @@ func (w *world) in(scope string) []name {
 func (w *world) remember() (restore func()) {
 	was := maps.Clone(w.services)
 	return func() {
+		all := maps.Clone(was)
 		for n := range w.services {
 			if was[n] == nil {
-				w.set(n, nil)
+				all[n] = nil
 			}
 		}
-		for n, instances := range was {
-			w.set(n, instances)
-		}
+		w.setAll(all)
 	}
 }
 
 // clear deregisters everything.
 func (w *world) clear() {
-	for n := range maps.Clone(w.services) {
-		w.set(n, nil)
+	none := map[name][]instance{}
+	for n := range w.services {
+		none[n] = nil
 	}
+	w.setAll(none)
 }
 
 // endpoints is what a client should hold of what is registered.
@@ -130,8 +138,8 @@ func endpointOf(n name, i instance) endpoint {
 type registry interface {
 	// source is what follows it, as the value of a source in the bridge's configuration.
 	source() string
-	// put makes these the instances of a service; none takes the service away. It returns when the registry has them.
-	put(scope, service string, instances []instance)
+	// put makes these the instances of the services; none takes a service away. It returns when the registry has them.
+	put(services map[name][]instance)
 	// kill ends it, or takes it out of reach, with its data kept.
 	kill()
 	// start starts it again and returns when it serves.
@@ -173,3 +181,10 @@ type (
 		unspoil()
 	}
 )
+
+// registryNames are the columns of the table, and registries start them.
+var registryNames = []string{"ZooKeeper", "Nacos", "Eureka", "Consul", "file"}
+
+var registries = map[string]func(*testing.T) registry{
+	"ZooKeeper": newEnsemble, "Nacos": newNamespaces, "Eureka": newApps, "Consul": newDatacenters, "file": newFolder,
+}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"meshbridge/sources"
 )
 
 // bridgeVariable tells the process inside the namespaces where the bridge's binary is.
@@ -177,6 +179,11 @@ func (b *Bridge) Resources() (map[string]Served, error) {
 		served[i.Kind+" "+i.Namespace+"/"+i.Name] = i
 	}
 	return served, err
+}
+
+// Sources are the bridge's sources with their scopes.
+func (b *Bridge) Sources() ([]sources.SourceStatus, error) {
+	return list[sources.SourceStatus](b, "/api/v1/sources")
 }
 
 // list reads all pages of a list.

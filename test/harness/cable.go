@@ -1,9 +1,12 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +47,7 @@ func NewNacosCable(t testing.TB, s *NacosServer) *Cable {
 
 func (c *Cable) lay(addr, target string) {
 	c.t.Helper()
-	registerGarbage()
+	registerToxics()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(server, "cable-"+addr, addr, target)
 	if err := server.Collection.Add(proxy, true); err != nil {
@@ -95,6 +98,13 @@ func (c *Cable) Garble(answer string) {
 	c.add("garbage", "downstream", map[string]any{"answer": answer})
 }
 
+// TurnBack makes the times in what the server says earlier: those by which Nacos and Eureka say when a list or an instance
+// last changed. It finds them in uncompressed JSON.
+func (c *Cable) TurnBack(d time.Duration) {
+	c.t.Helper()
+	c.add("clock", "downstream", map[string]any{"behind": d.Milliseconds()})
+}
+
 // HTTPAnswer is a 200 with this body, as a captive portal or a wrong load balancer gives it.
 func HTTPAnswer(contentType, body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(body), body)
@@ -113,8 +123,11 @@ func (c *Cable) add(kind, direction string, attributes map[string]any) {
 	}
 }
 
-// registerGarbage makes the toxic known to the proxy, which keeps its kinds in a global map.
-var registerGarbage = sync.OnceFunc(func() { toxics.Register("garbage", new(garbage)) })
+// registerToxics makes ours known to the proxy, which keeps its kinds in a global map.
+var registerToxics = sync.OnceFunc(func() {
+	toxics.Register("garbage", new(garbage))
+	toxics.Register("clock", new(clock))
+})
 
 // garbage is the toxic behind [Cable.Garble].
 type garbage struct {
@@ -140,6 +153,46 @@ func (g *garbage) Pipe(stub *toxics.ToxicStub) {
 				chunk.Data[i] ^= 0xff
 			}
 			stub.Output <- chunk
+		}
+	}
+}
+
+// clock is the toxic behind [Cable.TurnBack].
+type clock struct {
+	Behind int64 `json:"behind"` // milliseconds
+}
+
+// timestamp is a time in milliseconds behind a key that we change, or the beginning of one at the end of a chunk.
+var (
+	timestamp = regexp.MustCompile(`(?:"lastRefTime":|"lastUpdatedTimestamp":")(\d{13})`)
+	beginning = regexp.MustCompile(`"last[A-Za-z]*"?:?"?\d{0,12}$`)
+)
+
+// Pipe changes every time. What may be the beginning of one waits for the next chunk.
+func (c *clock) Pipe(stub *toxics.ToxicStub) {
+	var rest []byte
+	for {
+		select {
+		case <-stub.Interrupt:
+			return
+		case chunk := <-stub.Input:
+			if chunk == nil {
+				stub.Close()
+				return
+			}
+			data := append(rest, chunk.Data...)
+			rest = nil
+			if at := beginning.FindIndex(data); at != nil {
+				data, rest = data[:at[0]], bytes.Clone(data[at[0]:])
+			}
+			for _, at := range timestamp.FindAllSubmatchIndex(data, -1) {
+				digits := data[at[2]:at[3]]
+				millis, err := strconv.ParseInt(string(digits), 10, 64)
+				if err == nil {
+					copy(digits, strconv.FormatInt(millis-c.Behind, 10)) // of the same length
+				}
+			}
+			stub.Output <- &stream.StreamChunk{Data: data, Timestamp: chunk.Timestamp}
 		}
 	}
 }

@@ -232,13 +232,16 @@ type ConsulToken struct {
 const ReadAll = `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`
 
 // Grant makes a token with a policy of these rules.
-func (s *ConsulServer) Grant(rules string) ConsulToken {
+func (s *ConsulServer) Grant(rules string) ConsulToken { return s.GrantAs("", rules) }
+
+// GrantAs makes a token of this secret, which is a UUID, so that it is good for several datacenters.
+func (s *ConsulServer) GrantAs(secret, rules string) ConsulToken {
 	s.t.Helper()
 	policy, _, err := s.ACL().PolicyCreate(&api.ACLPolicy{Name: fmt.Sprintf("test-%d", time.Now().UnixNano()), Rules: rules}, nil)
 	if err != nil {
 		s.t.Fatalf("create a policy in %s: %v", s.Name, err)
 	}
-	token, _, err := s.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
+	token, _, err := s.ACL().TokenCreate(&api.ACLToken{SecretID: secret, Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
 	if err != nil {
 		s.t.Fatalf("create a token in %s: %v", s.Name, err)
 	}

@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,7 +59,8 @@ func newEureka(t testing.TB, name string, config EurekaConfig) *EurekaServer {
 	t.Helper()
 	addr := loopback(t)
 	s := &EurekaServer{Process: newJava(t, name, "256m"), Addr: addr, URL: "http://" + addr + "/eureka", rest: newREST(addr)}
-	s.rest.user, s.rest.password = config.User, config.Password
+	s.rest.user = config.User
+	s.rest.setPassword(config.Password)
 	s.args = append(s.args, "-jar", filepath.Join(toolDir(t, Eureka), "target", "eureka.jar"), "--server.port="+s.port())
 	if config.User != "" {
 		s.args = append(s.args, "--meshbridge.auth=true", "--spring.security.user.name="+config.User, "--spring.security.user.password="+config.Password)
@@ -76,6 +78,17 @@ func (s *EurekaServer) Start() {
 	s.t.Helper()
 	s.start()
 	s.ready(60*time.Second, s.serves)
+}
+
+// SetPassword changes the password of a server that has ended, for its next Start and for what registers through the harness.
+func (s *EurekaServer) SetPassword(password string) {
+	const flag = "--spring.security.user.password="
+	for i, arg := range s.args {
+		if strings.HasPrefix(arg, flag) {
+			s.args[i] = flag + password
+		}
+	}
+	s.rest.setPassword(password)
 }
 
 func (s *EurekaServer) serves() error {

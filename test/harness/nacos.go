@@ -136,6 +136,11 @@ func (s *NacosServer) Login(user, password string) error {
 	return err
 }
 
+// LoginToken is the access token that a login gives.
+func (s *NacosServer) LoginToken(user, password string) (string, error) {
+	return s.login(user, password)
+}
+
 func (s *NacosServer) login(user, password string) (string, error) {
 	content, err := s.rest.do("POST", "/nacos/v1/auth/users/login", url.Values{"username": {user}, "password": {password}}, "", nil)
 	if err != nil {
@@ -168,10 +173,24 @@ func (s *NacosServer) adminToken() (string, error) {
 
 // Call sends one request as the administrator, the path below /nacos, and returns the body of the answer.
 func (s *NacosServer) Call(method, path string, form url.Values) ([]byte, error) {
+	content, err := s.try(method, path, form)
+	if status := (StatusError{}); s.auth && errors.As(err, &status) && (status.Status == 403 || status.Status == 401) {
+		s.forgetToken() // it has ended
+		return s.try(method, path, form)
+	}
+	return content, err
+}
+
+func (s *NacosServer) try(method, path string, form url.Values) ([]byte, error) {
 	token, err := s.adminToken()
 	if err != nil {
 		return nil, err
 	}
+	return s.CallAs(token, method, path, form)
+}
+
+// CallAs sends one request with an access token, "" for none.
+func (s *NacosServer) CallAs(token, method, path string, form url.Values) ([]byte, error) {
 	query := url.Values{}
 	for key, values := range form {
 		query[key] = values
@@ -179,11 +198,7 @@ func (s *NacosServer) Call(method, path string, form url.Values) ([]byte, error)
 	if token != "" {
 		query.Set("accessToken", token)
 	}
-	content, err := s.rest.do(method, "/nacos"+path, query, "", nil)
-	if status := (StatusError{}); errors.As(err, &status) && (status.Status == 403 || status.Status == 401) {
-		s.forgetToken()
-	}
-	return content, err
+	return s.rest.do(method, "/nacos"+path, query, "", nil)
 }
 
 // call sends one request as the administrator, to the path of the server's generation, and fails the test unless it succeeds.

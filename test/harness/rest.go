@@ -8,16 +8,20 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // rest sends requests to one server's HTTP API.
 type rest struct {
-	base           string // http://host:port
-	user, password string // by HTTP Basic, unless empty
-	client         *http.Client
+	base     string // http://host:port
+	user     string // by HTTP Basic, unless empty
+	password atomic.Pointer[string]
+	client   *http.Client
 }
+
+func (r *rest) setPassword(password string) { r.password.Store(&password) }
 
 func newREST(address string) *rest {
 	return &rest{base: "http://" + address, client: &http.Client{
@@ -40,7 +44,7 @@ func (r *rest) do(method, path string, query url.Values, contentType string, bod
 		request.Header.Set("Content-Type", contentType)
 	}
 	if r.user != "" {
-		request.SetBasicAuth(r.user, r.password)
+		request.SetBasicAuth(r.user, *r.password.Load())
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
