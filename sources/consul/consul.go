@@ -22,7 +22,7 @@ const lookAround = time.Minute
 // none: while one cannot be read, its last report stands.
 func (s *Source) Run(ctx context.Context, sink sources.Sink) error {
 	t := s.transport(s.cfg)
-	defer t.CloseIdleConnections()
+	defer t.close()
 	c, err := newClient(s.cfg, t)
 	if err != nil {
 		return err

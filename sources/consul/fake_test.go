@@ -82,7 +82,7 @@ func (a *agent) asked() map[string]int {
 	return was
 }
 
-func (*agent) CloseIdleConnections() {}
+func (*agent) close() {}
 
 // RoundTrip answers as an agent does.
 func (a *agent) RoundTrip(r *http.Request) (*http.Response, error) {

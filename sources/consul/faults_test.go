@@ -27,13 +27,14 @@ func well(p sourcetest.Picture) bool { return p.States[Scope] == nil }
 func spoiled(t *testing.T, words string, answer func(a *agent, r *http.Request) *http.Response) {
 	followed(t, nil, func(t *testing.T, a *agent, r *sourcetest.Recorder) {
 		a.spoil(func(request *http.Request) *http.Response { return answer(a, request) })
-		p := r.Wait(t, words, says(words))
+		r.Wait(t, words, says(words))
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if n := total(a.asked()); n > 60 {
 			t.Errorf("a broken agent was asked %d times in five minutes", n)
 		}
-		if p, _ = r.Picture(); !both(p) || p.Removals != 0 {
+		p, _ := r.Picture()
+		if !both(p) || p.Removals != 0 {
 			t.Errorf("%d removals", p.Removals)
 		}
 		a.spoil(nil)

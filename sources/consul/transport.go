@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,18 +21,70 @@ const (
 	maxBody = 512 << 20
 )
 
-// transport is what an http.Transport is to a client.
+// transport makes the connections of one Run, and closes them when it is over.
 type transport interface {
 	http.RoundTripper
-	CloseIdleConnections()
+	close()
+}
+
+// pool is a transport that knows its connections: one over HTTP/2 is not idle at once when its last request has been
+// given up, and would stay open.
+type pool struct {
+	*http.Transport
+	dialer net.Dialer
+
+	mu     sync.Mutex
+	open   map[*pooled]bool
+	closed bool // a connection that was asked for before is closed as it comes
+}
+
+// pooled is one connection of a pool.
+type pooled struct {
+	net.Conn
+	pool *pool
+}
+
+func (c *pooled) Close() error {
+	c.pool.mu.Lock()
+	delete(c.pool.open, c)
+	c.pool.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (p *pool) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := p.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		_ = c.Close() // it was never used
+		return nil, net.ErrClosed
+	}
+	one := &pooled{Conn: c, pool: p}
+	p.open[one] = true
+	return one, nil
+}
+
+// close is called when no request is under way.
+func (p *pool) close() {
+	p.CloseIdleConnections()
+	p.mu.Lock()
+	p.closed = true
+	left := slices.Collect(maps.Keys(p.open))
+	p.mu.Unlock()
+	for _, c := range left {
+		_ = c.Close() // nothing waits for it any more
+	}
 }
 
 // newTransport makes connections with limits, HTTP/2 where the agent speaks TLS. It reads the files of TLS anew for each
 // connection.
 func newTransport(cfg Config) transport {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	t := &http.Transport{
-		DialContext: dialer.DialContext,
+	p := &pool{dialer: net.Dialer{Timeout: dialTimeout}, open: map[*pooled]bool{}}
+	p.Transport = &http.Transport{
+		DialContext: p.dial,
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := cfg.TLS.Load()
 			if err != nil {
@@ -39,14 +94,36 @@ func newTransport(cfg Config) transport {
 				c = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
 			c.NextProtos = []string{"h2", "http/1.1"}
-			return (&tls.Dialer{NetDialer: &dialer, Config: c}).DialContext(ctx, network, address)
+			return p.dialTLS(ctx, network, address, c)
 		},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: cfg.Watches + workers,
 		IdleConnTimeout:     90 * time.Second,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}
-	return t
+	return p
+}
+
+func (p *pool) dialTLS(ctx context.Context, network, address string, c *tls.Config) (net.Conn, error) {
+	if c.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		c.ServerName = host
+	}
+	plain, err := p.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	secure := tls.Client(plain, c)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = plain.Close() // the handshake's error says it
+		return nil, err
+	}
+	return secure, nil
 }
 
 // ours is a transport that sends what the configuration says and nothing that the API's client may have found in the

@@ -47,7 +47,7 @@ func nothingLost(t *testing.T, p sourcetest.Picture) {
 }
 
 func TestWithATokenThatReadsAllEverythingIsThere(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		r := follow(t, way(withToken(server, server.Grant(harness.ReadAll).Secret)))
 		p := r.Wait(t, "all services", all)
@@ -76,7 +76,7 @@ func TestTheAnonymousTokenIsFollowedWhereTheOperatorSaysSo(t *testing.T) {
 	if _, _, err := server.ACL().TokenUpdate(anyone, nil); err != nil {
 		t.Fatal(err)
 	}
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	oneByOne(t, func(t *testing.T, way way) {
 		strict := follow(t, way(config(server.Addr)))
 		c := way(config(server.Addr))
 		c.AllowAnonymous = true
@@ -110,7 +110,7 @@ func TestTheAgentsDefaultTokenCounts(t *testing.T) {
 }
 
 func TestATokenThatReadsNothingSaysWhichRulesItNeeds(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		for _, rules := range []string{`key_prefix "" { policy = "read" }`, `service_prefix "" { policy = "read" }`} {
 			r := follow(t, way(withToken(server, server.Grant(rules).Secret)))
@@ -129,7 +129,7 @@ func TestAnUnknownTokenIsNamedAsTheReason(t *testing.T) {
 }
 
 func TestATokenRevokedWhileAQueryBlocksTakesNothingAway(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		token := server.Grant(harness.ReadAll)
 		r := follow(t, way(withToken(server, token.Secret)))
@@ -144,7 +144,7 @@ func TestATokenRevokedWhileAQueryBlocksTakesNothingAway(t *testing.T) {
 }
 
 func TestATokenRevokedWhileServicesChangeTakesNothingAway(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		token := server.Grant(harness.ReadAll)
 		r := follow(t, way(withToken(server, token.Secret)))
@@ -158,6 +158,7 @@ func TestATokenRevokedWhileServicesChangeTakesNothingAway(t *testing.T) {
 }
 
 func TestAnExpiredTokenTakesNothingAway(t *testing.T) {
+	t.Parallel()
 	server := guarded(t, map[string]any{"acl": map[string]any{
 		"enabled": true, "default_policy": "deny",
 		"tokens": map[string]any{"initial_management": harnessToken, "agent": harnessToken},
@@ -182,7 +183,7 @@ func TestAnExpiredTokenTakesNothingAway(t *testing.T) {
 const harnessToken = "11111111-2222-3333-4444-555555555555"
 
 func TestWhatATokenMayNoLongerReadIsUnknownAndTheRestIsFollowed(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		token := server.Grant(harness.ReadAll)
 		r := follow(t, way(withToken(server, token.Secret)))
@@ -204,7 +205,7 @@ func TestWhatATokenMayNoLongerReadIsUnknownAndTheRestIsFollowed(t *testing.T) {
 }
 
 func TestATokenThatReadsAPartOnPurposeSeesThatPart(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := guarded(t, nil)
 		c := way(withToken(server, server.Grant(`service_prefix "o" { policy = "read" } node_prefix "" { policy = "read" }`).Secret))
 		c.AllowFiltered = true

@@ -53,10 +53,20 @@ func follow(t *testing.T, c consul.Config) *sourcetest.Recorder {
 	return r
 }
 
-// bothWays runs a test with services watched singly, and with nodes swept.
-func bothWays(t *testing.T, test func(t *testing.T, way func(consul.Config) consul.Config)) {
+type way = func(consul.Config) consul.Config
+
+// oneByOne runs a test with services watched singly, and with nodes swept.
+func oneByOne(t *testing.T, test func(t *testing.T, way way)) {
 	t.Run("singly", func(t *testing.T) { test(t, func(c consul.Config) consul.Config { return c }) })
 	t.Run("sweeping", func(t *testing.T) { test(t, sweeping) })
+}
+
+// bothWays does the same at the same time.
+func bothWays(t *testing.T, test func(t *testing.T, way way)) {
+	oneByOne(t, func(t *testing.T, way way) {
+		t.Parallel()
+		test(t, way)
+	})
 }
 
 func has(name string, n int) func(sourcetest.Picture) bool {
@@ -97,7 +107,7 @@ func instance(service string, n int) harness.ConsulInstance {
 }
 
 func TestTheSourceKeepsTheContract(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	oneByOne(t, func(t *testing.T, way way) { // it counts goroutines
 		sourcetest.Run(t, func(t *testing.T) sourcetest.Registry {
 			server := harness.StartConsul(t, harness.ConsulConfig{})
 			held := map[string]int{}

@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"meshbridge/sources"
-	"meshbridge/sources/consul"
 	"meshbridge/sources/sourcetest"
 	"meshbridge/test/harness"
 )
 
 func TestAnAgentKilledAndRestartedLosesNothing(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		server.Register(instance("orders", 1), instance("stock", 2))
 		r := follow(t, way(config(server.Addr)))
@@ -34,7 +33,7 @@ func TestAnAgentKilledAndRestartedLosesNothing(t *testing.T) {
 // A server that has lost its data counts from the beginning, and what is there now is what is reported: the guard above
 // the source judges the loss.
 func TestAWipedServersIndexGoesBackAndItIsFollowed(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		for n := 1; n < 30; n++ {
 			server.Register(instance(fmt.Sprintf("service-%d", n), n))
@@ -52,7 +51,7 @@ func TestAWipedServersIndexGoesBackAndItIsFollowed(t *testing.T) {
 }
 
 func TestARestoredSnapshotIsFollowed(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		server.Register(instance("orders", 1))
 		saved, _, err := server.Snapshot().Save(nil)
@@ -72,6 +71,7 @@ func TestARestoredSnapshotIsFollowed(t *testing.T) {
 }
 
 func TestOneOfTwoDatacentersDiesAlone(t *testing.T) {
+	t.Parallel()
 	first := harness.StartConsul(t, harness.ConsulConfig{})
 	second := harness.StartConsul(t, harness.ConsulConfig{Datacenter: "dc2", JoinWAN: first})
 	harness.Eventually(t, 30*time.Second, "two datacenters", func() error {
@@ -126,7 +126,7 @@ func TestADatacenterThatDoesNotExistIsTheOnlyOneUnknown(t *testing.T) {
 }
 
 func TestConsulIsFollowedOverTLS(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		authority := harness.NewAuthority(t)
 		server := harness.StartConsul(t, harness.ConsulConfig{TLS: authority, VerifyTLS: true})
 		server.Register(instance("orders", 1))
@@ -149,6 +149,7 @@ func TestConsulIsFollowedOverTLS(t *testing.T) {
 }
 
 func TestNamespacesOfAConsulThatHasNoneAreRefusedClearly(t *testing.T) {
+	t.Parallel()
 	server := harness.StartConsul(t, harness.ConsulConfig{})
 	c := config(server.Addr)
 	c.Namespace = "team"
@@ -166,6 +167,7 @@ func TestAFilterThatIsNoneIsNamedAsTheReason(t *testing.T) {
 }
 
 func TestACatalogThatGrowsIsSweptAndOneThatShrinksIsWatchedSinglyAgain(t *testing.T) {
+	t.Parallel()
 	server := harness.StartConsul(t, harness.ConsulConfig{})
 	server.Register(instance("service-0", 1))
 	c := config(server.Addr)
@@ -187,6 +189,7 @@ func TestACatalogThatGrowsIsSweptAndOneThatShrinksIsWatchedSinglyAgain(t *testin
 
 // The agent takes so many connections of one client; the source makes do with those of a sweep.
 func TestAnAgentThatLimitsConnectionsIsSwept(t *testing.T) {
+	t.Parallel()
 	server := harness.StartConsul(t, harness.ConsulConfig{Settings: map[string]any{"limits": map[string]any{"http_max_conns_per_client": 30}}})
 	for n := 1; n <= 60; n++ {
 		server.Register(instance(fmt.Sprintf("service-%d", n), n))

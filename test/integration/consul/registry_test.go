@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"meshbridge/sources"
-	"meshbridge/sources/consul"
 	"meshbridge/sources/sourcetest"
 	"meshbridge/test/harness"
 )
@@ -25,7 +24,7 @@ func as(name string, ok func(sources.Instance) bool) func(sourcetest.Picture) bo
 }
 
 func TestMaintenanceOfAServiceAndOfANodeTakesTrafficAway(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		if err := server.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: "orders", ID: "o1", Address: "10.0.0.1", Port: 8080}); err != nil {
 			t.Fatal(err)
@@ -63,7 +62,7 @@ func TestMaintenanceOfAServiceAndOfANodeTakesTrafficAway(t *testing.T) {
 }
 
 func TestChecksDecideHealthAndWeight(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		i := instance("orders", 1)
 		i.Weights = api.AgentWeights{Passing: 5, Warning: 2}
@@ -87,7 +86,7 @@ func TestChecksDecideHealthAndWeight(t *testing.T) {
 }
 
 func TestAnInstanceWithoutChecksIsHealthyAndHasTheDefaultWeight(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		i := instance("orders", 1)
 		i.Status = "none"
@@ -101,7 +100,7 @@ func TestAnInstanceWithoutChecksIsHealthyAndHasTheDefaultWeight(t *testing.T) {
 }
 
 func TestAServiceWithoutAnAddressIsAtItsNodesAndFollowsIt(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		i := harness.ConsulInstance{Service: "orders", ID: "o1", Port: 8080}
 		server.Register(i)
@@ -119,7 +118,7 @@ func TestAServiceWithoutAnAddressIsAtItsNodesAndFollowsIt(t *testing.T) {
 }
 
 func TestANodeThatFailsMakesItsInstancesUnhealthyAndOneThatLeavesTakesThemAlong(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		alive := func(status string) {
 			t.Helper()
@@ -146,7 +145,7 @@ func TestANodeThatFailsMakesItsInstancesUnhealthyAndOneThatLeavesTakesThemAlong(
 }
 
 func TestTagsMetaAndLocalityArrive(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		i := instance("orders", 1)
 		i.Tags, i.Meta = []string{"zone=a", "team|pay", "canary", "version=v1"}, map[string]string{"version": "v2"}
@@ -183,7 +182,7 @@ func TestTagsMetaAndLocalityArrive(t *testing.T) {
 }
 
 func TestProxiesAndGatewaysOfConsulsMeshAreLeftOut(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		proxy, gateway := instance("orders-sidecar-proxy", 1), instance("gateway", 2)
 		proxy.Port = 20000
@@ -201,7 +200,7 @@ func TestProxiesAndGatewaysOfConsulsMeshAreLeftOut(t *testing.T) {
 }
 
 func TestAnInstanceWithoutAPortIsSkippedWithAReasonAndItsNeighboursStay(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		none, named := instance("orders", 2), instance("orders", 3)
 		none.Port, named.Port, named.Address = 0, 9090, "orders.example.com"
@@ -224,7 +223,7 @@ func TestAnInstanceWithoutAPortIsSkippedWithAReasonAndItsNeighboursStay(t *testi
 }
 
 func TestNamesThatDifferInCaseAreReadApart(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		server.Register(instance("Orders", 1), instance("orders", 2))
 		p := follow(t, way(config(server.Addr))).Wait(t, "both", func(p sourcetest.Picture) bool { return len(p.Services) == 2 })
@@ -235,7 +234,7 @@ func TestNamesThatDifferInCaseAreReadApart(t *testing.T) {
 }
 
 func TestTheTextOfACheckIsNoChange(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		output := "first"
 		i := instance("orders", 1)
@@ -256,7 +255,7 @@ func TestTheTextOfACheckIsNoChange(t *testing.T) {
 }
 
 func TestAFilterChoosesInstances(t *testing.T) {
-	bothWays(t, func(t *testing.T, way func(consul.Config) consul.Config) {
+	bothWays(t, func(t *testing.T, way way) {
 		server := harness.StartConsul(t, harness.ConsulConfig{})
 		prod, test := instance("orders", 1), instance("orders", 2)
 		prod.Meta, test.Meta = map[string]string{"env": "prod"}, map[string]string{"env": "test"}
