@@ -27,7 +27,7 @@ func filled(t *testing.T, dir string) (map[string]string, map[string][]netip.Add
 	d, _, _ := openDisk(dir, quiet())
 	hosts := map[string]string{"a.mesh": `{"addrs":["10.0.0.1"]}`, "b.mesh": `{"addrs":["10.0.0.2"]}`}
 	names := map[string][]netip.Addr{"x.example.com": {netip.MustParseAddr("10.0.0.3")}}
-	d.save(hosts, names)
+	d.save(hosts, names, start)
 	d.close()
 	return hosts, names
 }
@@ -39,7 +39,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	if diff := cmp.Diff(hosts, gotHosts) + cmp.Diff(names, gotNames, sameAddrs); diff != "" {
 		t.Error(diff)
 	}
-	d.save(map[string]string{"a.mesh": ""}, map[string][]netip.Addr{"x.example.com": nil})
+	d.save(map[string]string{"a.mesh": ""}, map[string][]netip.Addr{"x.example.com": nil}, start)
 	d.close()
 	d, gotHosts, gotNames = openDisk(dir, quiet())
 	defer d.close()
@@ -88,7 +88,7 @@ func TestDamagedStateIsSetAsideAndTold(t *testing.T) {
 			if _, err := os.Stat(path + ".damaged"); err != nil {
 				t.Error(err)
 			}
-			d.save(map[string]string{"a.mesh": "{}"}, nil)
+			d.save(map[string]string{"a.mesh": "{}"}, nil, start)
 		})
 	}
 }
@@ -99,7 +99,7 @@ func TestStateInUseByAnotherProcessIsLeftAloneAndTold(t *testing.T) {
 	defer first.close()
 	log, text := logged()
 	second, _, _ := openDisk(dir, log)
-	second.save(map[string]string{"a.mesh": "{}"}, nil)
+	second.save(map[string]string{"a.mesh": "{}"}, nil, start)
 	second.close()
 	if !strings.Contains(text.String(), "in use by another process") || second.db != nil {
 		t.Errorf("log: %s", text)
@@ -116,7 +116,7 @@ func TestAStateDirectoryThatCannotBeMadeIsToldAndNotFatal(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, _, _ := openDisk(filepath.Join(file, "state"), log)
-	d.save(map[string]string{"a.mesh": "{}"}, nil)
+	d.save(map[string]string{"a.mesh": "{}"}, nil, start)
 	d.close()
 	if !strings.Contains(text.String(), "cannot be kept") {
 		t.Errorf("log: %s", text)

@@ -39,7 +39,7 @@ type merged struct {
 	endpoints  []*endpoint
 	ports      map[string]port // that an endpoint offers, or that a service declares and an endpoint may come to offer
 	namespaces []string        // candidates of the first part that has any
-	retained   bool     // before it comes one that its registry no longer has, whose namespace stays while it is retained
+	retained   bool            // before it comes one that its registry no longer has, whose namespace stays while it is retained
 	lookups    []string
 	rejected   rejections
 

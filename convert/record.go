@@ -63,14 +63,43 @@ func (e *engine) recall(s *hostState) {
 func (e *engine) restore(now time.Time) {
 	for _, host := range slices.Sorted(maps.Keys(e.wrote)) {
 		for _, g := range e.gone[host] {
+			g.Since = pardoned(g.Since, e.rules.config.RetainEmpty, now)
 			e.revive(g, now)
 		}
 	}
 	e.gone = nil
 	e.hosts.settle()
+	for _, s := range e.hosts.all {
+		for i, p := range s.Ports {
+			s.Ports[i].Since = pardoned(p.Since, e.rules.config.RetainEmpty, now)
+		}
+		for i, sub := range s.Subsets {
+			s.Subsets[i].Since = pardoned(sub.Since, e.rules.config.Subsets.Retain, now)
+		}
+	}
 	for _, host := range slices.Sorted(maps.Keys(e.saved)) {
 		e.unused(host, now)
 	}
+}
+
+// pardon is the least that is left of the time of what is retained when the gate opens.
+const pardon = time.Minute
+
+// pardoned is since when something counts as retained that was when the former process ended. It did not begin in the future,
+// even where the clock went back; and what ran out while no process was there goes a little later, so that a client that comes
+// back sees no change.
+func pardoned(since time.Time, retain time.Duration, now time.Time) time.Time {
+	if since.IsZero() || retain <= 0 {
+		return since
+	}
+	latest, earliest := now, now.Add(min(pardon, retain)-retain)
+	switch {
+	case since.After(latest):
+		return latest
+	case since.Before(earliest):
+		return earliest
+	}
+	return since
 }
 
 func (e *engine) revive(g goneRecord, now time.Time) {

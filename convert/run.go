@@ -96,7 +96,11 @@ func (c *Converter) SetRules(rules *Rules) {
 // Run translates until ctx ends. It is called once.
 func (c *Converter) Run(ctx context.Context) error {
 	d, hosts, names := openDisk(c.opts.StateDir, c.opts.Log)
-	defer d.close()
+	defer func() {
+		d.retry = time.Time{}
+		d.save(nil, nil, c.opts.Now()) // what could not be written has one more chance
+		d.close()
+	}()
 	c.resolver.seed(names)
 	c.mu.Lock()
 	for _, host := range c.engine.load(hosts) {
@@ -132,7 +136,7 @@ func (c *Converter) loop(ctx context.Context, d *disk) error {
 	}
 }
 
-// work takes in and applies all there is, and says when time alone will change something.
+// work takes in and applies all there is, and says when to look again without being told.
 func (c *Converter) work(ctx context.Context, d *disk) time.Time {
 	changes, open := c.reports.Take()
 	if opening := c.takeIn(changes, open); opening {
@@ -144,9 +148,12 @@ func (c *Converter) work(ctx context.Context, d *disk) time.Time {
 	change, saves, due := c.build(open, answers)
 
 	// On disk first: what a client has seen must survive a crash.
-	d.save(saves, answers)
+	retry := d.save(saves, answers, c.opts.Now())
 	if change.Open {
 		c.metrics.applied(c.store.Apply(change))
+	}
+	if !retry.IsZero() && (due.IsZero() || retry.Before(due)) {
+		return retry
 	}
 	return due
 }
