@@ -35,6 +35,18 @@ func TestRequestsAreSignedAsTheSDKSignsThem(t *testing.T) {
 	}
 }
 
+func TestARefusedTokenThatWasReplacedMeanwhileNeedsNoLogin(t *testing.T) {
+	a := newAuth(Config{Username: "reader", Password: "right"})
+	a.token, a.issued = "new", time.Now()
+	again, err := a.renewed(t.Context(), nil, map[string]string{"accessToken": "old"})
+	if !again || err != nil {
+		t.Errorf("an old token: got %t, %v", again, err)
+	}
+	if again, err = a.renewed(t.Context(), nil, map[string]string{"accessToken": "new"}); again || err != nil {
+		t.Errorf("one that was just made: got %t, %v", again, err)
+	}
+}
+
 func TestARedirectIsNotFollowedWithTheToken(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s was asked with the token %q", r.URL, r.Header.Get("accessToken"))

@@ -13,13 +13,14 @@
 //
 // A push makes the service that it names be read again at once, unless it says what is held already. Every Interval the
 // lists of services are read; a service is new when a list has it, and gone when two complete lists in a row lack it,
-// because a page of a list is a look at a set that moves. A service of which a list counts other instances than
-// are held is read again. And every service is read again about every Reread in any case, under a renewed subscription, because a push
+// because a page of a list is a look at a set that moves. A service of which a list counts other instances than are held is
+// read again. And every service is read again about every Reread in any case, under a renewed subscription, because a push
 // can be lost without a word.
 //
 // # Layers
 //
-// auth.go, http.go and rpc.go hold the connections to one server, list.go and read.go what is asked over them. decode.go
-// and dubbo.go read what instances say and know nothing of servers. queue.go says when a service is read, model.go what is
-// known, report.go what the sink was told; follow.go drives them from one goroutine, nacos.go from server to server.
+// auth.go, http.go and rpc.go hold the connections to one server; list.go, read.go and mapping.go say what is asked over
+// them, watch.go when lists are read and queue.go when services are. decode.go and dubbo.go read what instances say and
+// know nothing of servers. model.go is what is known, look.go what of it this connection has seen, report.go what the sink
+// was told; follow.go drives them from one goroutine, nacos.go from server to server.
 package nacos

@@ -3,8 +3,10 @@ package nacos
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,15 +36,104 @@ func TestAPushOnlySaysWhereToLookAgain(t *testing.T) {
 func TestAPushOfWhatIsHeldAsksNothing(t *testing.T) {
 	f := newFake(t)
 	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"), host8080("10.0.0.2"))
+	f.set(public, "DEFAULT_GROUP", "other", host8080("10.0.0.9"))
 	r := follow(t, f.config())
-	r.Wait(t, "the first report", has("orders", 2))
+	r.Wait(t, "the first report", func(p sourcetest.Picture) bool { return p.Instances("orders") == 2 && p.Instances("other") == 1 })
 	before := f.count("SubscribeServiceRequest orders")
 	f.push(serviceJSON(serviceID{"DEFAULT_GROUP@@orders", "DEFAULT_GROUP@@orders"}, []string{host8080("10.0.0.2"), host8080("10.0.0.1")}))
-	f.put("more", host8080("10.0.0.9"))
-	f.put("orders", host8080("10.0.0.1"))
-	r.Wait(t, "a change", has("orders", 1))
-	if n := f.count("SubscribeServiceRequest orders") - before; n != 1 {
-		t.Errorf("%d questions for one change", n)
+	for n := 2; n <= 4; n++ { // reads of one service have pauses between them, longer than a read of orders could wait
+		var hosts []string
+		for i := range n {
+			hosts = append(hosts, host8080(fmt.Sprintf("10.0.1.%d", i+1)))
+		}
+		f.put("other", hosts...)
+		r.Wait(t, "a change of another service", has("other", n))
+	}
+	if n := f.count("SubscribeServiceRequest orders") - before; n != 0 {
+		t.Errorf("%d questions without a change", n)
+	}
+}
+
+func TestWhatChangesWhileItIsReadIsReadAgain(t *testing.T) {
+	f := newFake(t)
+	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
+	r := follow(t, f.config())
+	r.Wait(t, "the first report", has("orders", 1))
+	reading, answer := make(chan struct{}, 1), make(chan struct{})
+	once := sync.OnceFunc(func() { reading <- struct{}{}; <-answer })
+	f.hook(nil, func(_ context.Context, _, _ string, id serviceID) string {
+		if id.name != "orders" {
+			return ""
+		}
+		old := `{"resultCode":200,"serviceInfo":` + serviceJSON(id, []string{host8080("10.0.0.2")}) + `}`
+		select {
+		case <-answer:
+			return ""
+		default:
+			once()
+			return old
+		}
+	})
+	f.push(serviceJSON(plain("orders"), []string{host8080("10.0.0.2")}))
+	<-reading
+	f.put("orders", host8080("10.0.0.3")) // as many as before, so that no list tells of it
+	waitFor(t, func() bool { return f.count("NotifySubscriberResponse") == 2 })
+	close(answer)
+	r.Wait(t, "what it is now", func(p sourcetest.Picture) bool { return p.Service("orders").Instances[0].Address == "10.0.0.3" })
+}
+
+// states is a recorder that remembers every state that was bad.
+type states struct {
+	*sourcetest.Recorder
+	mu  sync.Mutex
+	bad []error
+}
+
+func (s *states) State(scope string, err error) {
+	if err != nil {
+		s.mu.Lock()
+		s.bad = append(s.bad, err)
+		s.mu.Unlock()
+	}
+	s.Recorder.State(scope, err)
+}
+
+func TestOneListThatFailsIsNoState(t *testing.T) {
+	f := newFake(t)
+	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
+	src, err := New(f.config(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	often(&src.cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	sink, done := &states{Recorder: sourcetest.NewRecorder()}, make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = src.Run(ctx, sink)
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	sink.Wait(t, "the first report", has("orders", 1))
+	failed := make(chan struct{})
+	over := false
+	f.hook(func(string, int) (int, string) {
+		if over {
+			return 0, ""
+		}
+		over = true
+		close(failed)
+		return http.StatusInternalServerError, ""
+	}, nil)
+	<-failed
+	before := f.count("/v3/admin/ns/service/list")
+	waitFor(t, func() bool { return f.count("/v3/admin/ns/service/list") > before+1 })
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	if len(sink.bad) > 0 {
+		t.Errorf("got states %v", sink.bad)
 	}
 }
 
@@ -250,131 +341,6 @@ func TestAServerMayAskForAnotherOne(t *testing.T) {
 	waitFor(t, func() bool { return f.count("ConnectionSetupRequest") == 2 })
 	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"), host8080("10.0.0.2"))
 	r.Wait(t, "all read again", func(p sourcetest.Picture) bool { return p.Instances("orders") == 2 && !unknown(p) })
-}
-
-func TestAnExpiredTokenIsReplaced(t *testing.T) {
-	f := newFake(t)
-	f.tokens = map[string]bool{"token-1": true}
-	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
-	c := f.config()
-	c.Username, c.Password = "reader", "right"
-	r := follow(t, c, often)
-	r.Wait(t, "the first report", has("orders", 1))
-	f.mu.Lock()
-	f.tokens = map[string]bool{"token-2": true} // the server was restarted with another key
-	f.mu.Unlock()
-	f.put("orders", host8080("10.0.0.1"), host8080("10.0.0.2"))
-	p := r.Wait(t, "a change under another token", has("orders", 2))
-	if p.Removals > 0 || f.logins != 2 {
-		t.Errorf("%d logins, %d removals", f.logins, p.Removals)
-	}
-}
-
-func TestAWrongPasswordIsTheStateOfEveryScope(t *testing.T) {
-	f := newFake(t)
-	c := f.config()
-	c.Username, c.Password, c.Namespaces = "reader", "wrong", []string{public, "prod=8f3c"}
-	r := follow(t, c)
-	p := r.Wait(t, "both unknown", func(p sourcetest.Picture) bool { return p.States[public] != nil && p.States["prod"] != nil })
-	if text := p.States["prod"].Error(); !strings.Contains(text, "log in as reader") || !strings.Contains(text, "password is wrong") || strings.Contains(text, "wrong&") {
-		t.Errorf("got %q", text)
-	}
-}
-
-func TestANamespaceThatIsForbiddenStopsNoOther(t *testing.T) {
-	f := newFake(t)
-	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
-	f.set("pay", "DEFAULT_GROUP", "orders", host8080("10.0.0.2"))
-	c := f.config()
-	c.Namespaces = []string{"*"}
-	f.hook(func(namespace string, _ int) (int, string) {
-		if namespace == "pay" {
-			return http.StatusForbidden, ""
-		}
-		return 0, ""
-	}, nil)
-	r := follow(t, c, often)
-	p := r.Wait(t, "one known and one not", func(p sourcetest.Picture) bool { return p.Snapshots[public] == 1 && p.States["pay"] != nil })
-	if p.States[public] != nil || p.Snapshots["pay"] != 0 {
-		t.Errorf("got states %v", p.States)
-	}
-	f.hook(nil, nil)
-	r.Wait(t, "both", func(p sourcetest.Picture) bool { return len(p.Services) == 2 && !unknown(p) })
-	f.hook(func(namespace string, _ int) (int, string) {
-		if namespace == "pay" {
-			return http.StatusForbidden, ""
-		}
-		return 0, ""
-	}, nil)
-	if p = r.Wait(t, "forbidden again", func(p sourcetest.Picture) bool { return p.States["pay"] != nil }); len(p.Services) != 2 {
-		t.Error("what is forbidden now was removed")
-	}
-}
-
-func TestANamespaceThatIsGoneIsFollowedNoLonger(t *testing.T) {
-	f := newFake(t)
-	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
-	f.set("pay", "DEFAULT_GROUP", "invoices", host8080("10.0.0.2"))
-	c := f.config()
-	c.Namespaces = []string{"*"}
-	r := follow(t, c, often)
-	r.Wait(t, "both", func(p sourcetest.Picture) bool { return p.Instances("orders") == 1 && p.Instances("invoices") == 1 })
-	f.mu.Lock()
-	delete(f.services, "pay")
-	f.mu.Unlock()
-	p := r.Wait(t, "one", func(p sourcetest.Picture) bool { return len(p.Services) == 1 })
-	if p.Instances("orders") != 1 {
-		t.Error("its neighbour went along")
-	}
-}
-
-func TestANamedNamespaceThatIsNotThereIsUnknownRatherThanEmpty(t *testing.T) {
-	f := newFake(t)
-	c := f.config()
-	c.Namespaces = []string{"prod=8f3c"}
-	r := follow(t, c, often)
-	p := r.Wait(t, "unknown", unknown)
-	if !strings.Contains(p.States["prod"].Error(), "does not exist") || p.Snapshots["prod"] != 0 {
-		t.Errorf("got %v", p.States)
-	}
-	f.set("8f3c", "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
-	p = r.Wait(t, "it was made", has("orders", 1))
-	if key := p.Service("orders").Key; key.Scope != "prod" || key.Namespace != "prod" {
-		t.Errorf("got %+v, want the name of the namespace", key)
-	}
-}
-
-func TestServicesOfOneNameInTwoNamespacesAreTwo(t *testing.T) {
-	f := newFake(t)
-	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
-	f.set("pay", "DEFAULT_GROUP", "orders", host8080("10.0.0.2"), host8080("10.0.0.3"))
-	c := f.config()
-	c.Namespaces = []string{"*"}
-	r := follow(t, c)
-	r.Wait(t, "both", func(p sourcetest.Picture) bool { return len(p.Services) == 2 })
-	f.put("orders", host8080("10.0.0.1"), host8080("10.0.0.4")) // the push does not say whose it is
-	p := r.Wait(t, "the change", func(p sourcetest.Picture) bool {
-		for _, s := range p.Services {
-			if s.Scope == public {
-				return len(s.Instances) == 2
-			}
-		}
-		return false
-	})
-	for _, s := range p.Services {
-		if s.Scope == "pay" && s.Instances[0].Address != "10.0.0.2" {
-			t.Errorf("the other namespace's changed too: %+v", s)
-		}
-	}
-}
-
-func TestAnEmptyNamespaceIsReportedOnceTwoListsAgree(t *testing.T) {
-	f := newFake(t)
-	r := follow(t, f.config(), often)
-	p := r.Wait(t, "a snapshot", well)
-	if n := f.count("/v3/admin/ns/service/list"); n < 2 || len(p.Services) != 0 {
-		t.Errorf("reported after %d lists: %+v", n, p.Services)
-	}
 }
 
 func waitFor(t *testing.T, ok func() bool) {
