@@ -252,7 +252,7 @@ func TestAnAnswerWithoutAListOfInstancesIsUnknown(t *testing.T) {
 	r.Wait(t, "the first report", func(p sourcetest.Picture) bool { return p.Instances("orders") == 1 && p.Instances("other") == 1 })
 	for _, body := range []string{
 		`{"resultCode":200}`, `{"resultCode":200,"serviceInfo":null}`, `{"resultCode":200,"serviceInfo":{"hosts":null}}`,
-		`{"resultCode":500,"errorCode":503,"message":"over threshold"}`, `{`, `[]`,
+		`{"resultCode":500,"errorCode":503,"message":"over threshold"}`, `{"resultCode":500,"errorCode":403,"serviceInfo":{"hosts":[]}}`, `{`, `[]`,
 	} {
 		f.hook(nil, func(_ context.Context, kind, _ string, id serviceID) string {
 			if id.name == "orders" && kind == "SubscribeServiceRequest" {

@@ -164,6 +164,22 @@ func TestWhatIsNewWithoutInstancesIsNoService(t *testing.T) {
 	m.want(t, "gone", "")
 }
 
+func TestWhatComesOutTheSameIsNotReportedAgain(t *testing.T) {
+	m := newModel(ModeAll)
+	m.read("orders", host8080("10.0.0.1"), application("10.0.0.2", "tri:50051"))
+	m.read("stock", application("10.0.0.3", "tri:50051"))
+	m.tell()
+	before, _ := m.sink.Picture()
+	m.read("orders", application("10.0.0.2", "tri:50051"), host8080("10.0.0.1"))
+	for _, u := range m.units {
+		m.dirty[u.key], m.dirtyApps[u] = true, true
+	}
+	m.tell()
+	if after, _ := m.sink.Picture(); after.Reports != before.Reports || after.Removals > 0 {
+		t.Errorf("%d more reports, %d removals", after.Reports-before.Reports, after.Removals)
+	}
+}
+
 func TestOfWhatWasNotReadTheLastReportStands(t *testing.T) {
 	m := newModel(ModeAll)
 	unread := m.add(plain("unread"))
