@@ -70,7 +70,7 @@ func (b *bench) follow(r *filled) ([]string, error) {
 		return nil, err
 	}
 	time.Sleep(10 * time.Second) // its first work
-	idle := pick(b, time.Minute, 20*time.Second)
+	idle := pick(b, 30*time.Second, 15*time.Second)
 	before, requests := b.used(pid), r.requests()
 	time.Sleep(idle)
 	after, requests := b.used(pid), r.requests()-requests
@@ -79,7 +79,7 @@ func (b *bench) follow(r *filled) ([]string, error) {
 		open += m.open.Load()
 	}
 	var delays []time.Duration
-	for n := range pick(b, 20, 5) {
+	for n := range pick(b, 10, 5) {
 		at := time.Now()
 		host, err := r.change(n)
 		if err != nil {
