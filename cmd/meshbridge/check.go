@@ -15,7 +15,9 @@ func newCheck(t terminal) *cobra.Command {
 		Short: "Find what is wrong with a running bridge, and say what to do",
 		Long: `Ask a running bridge for its state and judge it: whether it answers and its gate is open, its sources,
 what was left out, the istiods that are connected, what they refused, and whether their shards hold
-every host once. With several servers the replicas are compared as well.
+every host once. Several servers are taken for replicas, which should serve the same: their sources,
+hosts and the versions of their resources are compared, and each difference comes with its likely
+reason (a loss that one holds back, a registry that one cannot read, something retained, a poll).
 
 Lines that begin with x are trouble, those with - are worth knowing. Exit status: 0 no trouble, 1
 trouble found, 2 wrong use.`,
@@ -29,7 +31,7 @@ trouble found, 2 wrong use.`,
 			}
 			var bridges []check.Bridge
 			for _, c := range clients {
-				bridges = append(bridges, check.Ask(cmd.Context(), c))
+				bridges = append(bridges, check.Ask(cmd.Context(), c, len(clients) > 1))
 			}
 			trouble, err := check.Print(t.out, check.Judge(bridges, time.Now()))
 			if err == nil && trouble {

@@ -124,46 +124,6 @@ func rejectedOf(b Bridge) Section {
 	return s
 }
 
-// replicas says how bridges that should serve the same do not.
-func replicas(bridges []Bridge) Section {
-	s := Section{Name: "replicas", Fine: "all serve the same"}
-	first := bridges[0]
-	want := versions(first)
-	for _, b := range bridges[1:] {
-		have := versions(b)
-		var differ []string
-		for key, version := range want {
-			switch other, ok := have[key]; {
-			case !ok:
-				differ = append(differ, key+" is missing")
-			case other != version:
-				differ = append(differ, key+" differs")
-			}
-		}
-		for key := range have {
-			if _, ok := want[key]; !ok {
-				differ = append(differ, key+" is there alone")
-			}
-		}
-		if len(differ) == 0 {
-			continue
-		}
-		slices.Sort(differ)
-		s.add(false, fmt.Sprintf("%s serves %s otherwise than %s: %s", b.Server, count(len(differ), "resource"), first.Server,
-			strings.Join(differ[:min(len(differ), examples)], ", ")+more(len(differ))),
-			"if a change is under way check again; else compare their configurations and meshbridge get sources")
-	}
-	return s
-}
-
-func versions(b Bridge) map[string]string {
-	out := map[string]string{}
-	for _, r := range b.Resources {
-		out[r.Kind+" "+r.Namespace+"/"+r.Name] = r.Version
-	}
-	return out
-}
-
 // servicesOf counts a bridge's hosts.
 func servicesOf(b Bridge) int {
 	hosts := map[string]bool{}

@@ -23,6 +23,7 @@ type Bridge struct {
 	Rejected  []api.Rejection
 	Clients   []api.Client
 	Resources []api.Resource
+	Services  []api.Service // only of replicas
 }
 
 // Finding is one thing that is wrong or could be better.
@@ -49,8 +50,8 @@ func (s Section) Trouble() bool {
 	return false
 }
 
-// Ask asks a bridge for its state.
-func Ask(ctx context.Context, c *client.Client) Bridge {
+// Ask asks a bridge for its state, and for what explains differences if it is a replica among others.
+func Ask(ctx context.Context, c *client.Client, replica bool) Bridge {
 	b := Bridge{Server: c.Server()}
 	steps := []func() error{
 		func() (err error) { b.Ready, b.Missing, err = c.Ready(ctx); return },
@@ -58,6 +59,9 @@ func Ask(ctx context.Context, c *client.Client) Bridge {
 		func() (err error) { b.Rejected, err = c.Rejected(ctx, nil); return },
 		func() (err error) { b.Clients, err = c.Clients(ctx, nil); return },
 		func() (err error) { b.Resources, err = c.Resources(ctx, nil); return },
+	}
+	if replica {
+		steps = append(steps, func() (err error) { b.Services, err = c.Services(ctx, nil); return })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -126,8 +126,47 @@ func examples() []example {
 			with(healthy(600), streams("0-of-2")), with(with(healthy(600), streams("1-of-2")), other),
 		}},
 		{"replicas differ", []check.Bridge{healthy(3), with(with(healthy(4), other), func(b *check.Bridge) { b.Resources[1].Version = "2" })}},
+		{"replicas differ, and why", whyReplicasDiffer(ago)},
+		{"replicas follow other sources", []check.Bridge{healthy(2), with(with(healthy(2), other), func(b *check.Bridge) {
+			b.Sources[0].Name = "stock"
+		})}},
 		{"one replica of two answers", []check.Bridge{healthy(3), {Server: "http://b:16011", Err: errors.New("ask http://b:16011: connection refused")}}},
 	}
+}
+
+// whyReplicasDiffer are two bridges that differ for every reason there is.
+func whyReplicasDiffer(ago func(time.Duration) *time.Time) []check.Bridge {
+	one := func(server string) check.Bridge {
+		b := check.Bridge{Server: server, Ready: true}
+		for _, name := range []string{"held", "stale", "polled", "plain"} {
+			b.Sources = append(b.Sources, api.Source{Name: name, Scopes: []api.Scope{{State: sources.Synced, Services: 1, Instances: 1, Usable: 1, LastReport: ago(time.Second)}}})
+			host := name + ".mesh"
+			b.Resources = append(b.Resources, api.Resource{Kind: "ServiceEntry", Namespace: "registries", Name: host, Host: host, Version: "1", Sources: []string{name}})
+			b.Services = append(b.Services, api.Service{Host: host, Addresses: []string{"244.0.0.1"}})
+		}
+		return b
+	}
+	plain := func(b *check.Bridge, host, version string) *api.Service {
+		b.Resources = append(b.Resources, api.Resource{Kind: "ServiceEntry", Namespace: "registries", Name: host, Host: host, Version: version, Sources: []string{"plain"}})
+		b.Services = append(b.Services, api.Service{Host: host, Addresses: []string{"244.0.0.1"}})
+		return &b.Services[len(b.Services)-1]
+	}
+	return []check.Bridge{with(one("http://a:16011"), func(b *check.Bridge) {
+		plain(b, "empty.mesh", "1").EmptySince = ago(time.Minute)
+		plain(b, "moved.mesh", "1").Addresses = []string{"244.0.0.9"}
+		plain(b, "subset.mesh", "1")
+		b.Resources = append(b.Resources, api.Resource{Kind: "DestinationRule", Namespace: "registries", Name: "mb-subset.mesh", Host: "subset.mesh", Version: "1", Sources: []string{"plain"}})
+	}), with(one("http://b:16011"), func(b *check.Bridge) {
+		for i := range b.Resources {
+			b.Resources[i].Version = "2"
+		}
+		b.Sources[0].Scopes[0].Held = &api.Held{Instances: 20, Services: 10, Most: 20, Since: *ago(time.Minute)}
+		b.Sources[1].Scopes[0].State = sources.Stale
+		b.Sources[1].Scopes[0].LastReport = ago(time.Hour)
+		b.Sources[2].Scopes[0].LastReport = ago(31 * time.Second)
+		plain(b, "moved.mesh", "2")
+		plain(b, "subset.mesh", "1")
+	})}
 }
 
 // The golden file holds what check says of each example.
@@ -167,8 +206,8 @@ func TestARunningBridgeIsAskedForAllThatIsJudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	got := check.Ask(t.Context(), c)
-	if got.Err != nil || !got.Ready || len(got.Sources) != 1 || len(got.Rejected) != 1 || len(got.Clients) != 1 || len(got.Resources) != 1 {
+	got := check.Ask(t.Context(), c, true)
+	if got.Err != nil || len(got.Services) != 1 || !got.Ready || len(got.Sources) != 1 || len(got.Rejected) != 1 || len(got.Clients) != 1 || len(got.Resources) != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -178,7 +217,7 @@ func TestABridgeThatDoesNotAnswerIsTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := check.Ask(t.Context(), c); got.Err == nil {
+	if got := check.Ask(t.Context(), c, false); got.Err == nil {
 		t.Error("no error")
 	}
 }
