@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func runGuarded(t *testing.T, config string, opts Options, services ...*sources.
 	end := b.cancel
 	b.cancel = func() {
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("mirror: %v", err)
+		}
 		end()
 	}
 	b.registry = b.mirror.Sink("r")
