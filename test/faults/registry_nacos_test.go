@@ -3,8 +3,10 @@
 package faults
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,16 +81,49 @@ func (n *namespaces) source() string {
 
 func (n *namespaces) put(services map[name][]instance) {
 	for s, instances := range services {
-		n.putService(s.scope, s.service, instances)
+		var all []harness.NacosInstance
+		for _, i := range instances {
+			all = append(all, harness.NacosInstance{IP: i.address, Port: port, Unhealthy: i.down})
+		}
+		n.providers[s.scope].Set(harness.NacosService{Name: s.service}, all...)
+	}
+	for s, instances := range services {
+		n.has(s, instances)
 	}
 }
 
-func (n *namespaces) putService(scope, service string, instances []instance) {
-	var all []harness.NacosInstance
+// has waits until the server answers with these instances: for half a second after a change its answers are those from before.
+func (n *namespaces) has(s name, instances []instance) {
+	n.t.Helper()
+	var want []string
 	for _, i := range instances {
-		all = append(all, harness.NacosInstance{IP: i.address, Port: port, Unhealthy: i.down})
+		want = append(want, fmt.Sprint(i.address, !i.down))
 	}
-	n.providers[scope].Set(harness.NacosService{Name: service}, all...)
+	slices.Sort(want)
+	harness.Eventually(n.t, 20*time.Second, "Nacos answers with the instances of "+s.service, func() error {
+		content, err := n.server.Call("GET", "/v1/ns/instance/list", url.Values{"serviceName": {"DEFAULT_GROUP@@" + s.service}, "namespaceId": {n.namespace(s.scope)}})
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Hosts []struct {
+				IP      string
+				Healthy bool
+			}
+		}
+		if err := json.Unmarshal(content, &answer); err != nil {
+			return err
+		}
+		var got []string
+		for _, h := range answer.Hosts {
+			got = append(got, fmt.Sprint(h.IP, h.Healthy))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("got %q, want %q", got, want)
+		}
+		return nil
+	})
 }
 
 func (n *namespaces) kill() { n.server.Kill() }
@@ -98,6 +133,10 @@ func (n *namespaces) start() {
 	if n.wiped {
 		n.wiped = false
 		n.prepare()
+		return
+	}
+	for _, p := range n.providers {
+		p.Redo()
 	}
 }
 

@@ -108,6 +108,9 @@ func (s *EurekaServer) Deregister(instances ...EurekaInstance) {
 	s.t.Helper()
 	each(s.t, "deregister in "+s.Name, instances, func(i EurekaInstance) error {
 		_, err := s.rest.do("DELETE", i.path(), nil, "", nil)
+		if status := (StatusError{}); errors.As(err, &status) && status.Status == http.StatusNotFound {
+			return nil // a server that was started anew did not know it yet
+		}
 		return err
 	})
 }

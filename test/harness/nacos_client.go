@@ -2,6 +2,8 @@ package harness
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,14 +13,15 @@ import (
 	"github.com/nacos-group/nacos-sdk-go/v2/vo"
 )
 
-// NacosProvider is a client that registers ephemeral instances over gRPC; they live as long as its connection, and it
-// registers them again when the server is back.
+// NacosProvider is a client that registers ephemeral instances over gRPC; they live as long as its connection. When the
+// server is back it registers them again, once: what the server then refuses, as it does with access control in its first
+// seconds, is lost. [NacosProvider.Redo] tries until it is done, as clients in Java do.
 type NacosProvider struct {
 	t      testing.TB
 	server *NacosServer
 	client naming_client.INamingClient
 	closed bool
-	held   map[NacosService]NacosInstance // one of each service's
+	held   map[NacosService][]NacosInstance
 }
 
 // Provide connects a provider to a namespace, "" for public. It ends with the test.
@@ -45,7 +48,7 @@ func (s *NacosServer) ProvideAs(namespace, user, password string) *NacosProvider
 	if err != nil {
 		s.t.Fatalf("make a client of %s: %v", s.Name, err)
 	}
-	p := &NacosProvider{t: s.t, server: s, client: client, held: map[NacosService]NacosInstance{}}
+	p := &NacosProvider{t: s.t, server: s, client: client, held: map[NacosService][]NacosInstance{}}
 	s.t.Cleanup(p.Close)
 	return p
 }
@@ -57,16 +60,24 @@ func (p *NacosProvider) Set(service NacosService, instances ...NacosInstance) {
 	Eventually(p.t, 30*time.Second, p.server.Name+" takes "+service.Name, func() error { return p.set(service, instances) })
 	delete(p.held, service)
 	if len(instances) > 0 {
-		p.held[service] = instances[0]
+		p.held[service] = slices.Clone(instances)
+	}
+}
+
+// Redo registers again all that the provider holds.
+func (p *NacosProvider) Redo() {
+	p.t.Helper()
+	for service, instances := range maps.Clone(p.held) {
+		p.Set(service, instances...)
 	}
 }
 
 func (p *NacosProvider) set(service NacosService, instances []NacosInstance) error {
 	if len(instances) == 0 {
-		held, ok := p.held[service]
-		if !ok {
+		if len(p.held[service]) == 0 {
 			return nil
 		}
+		held := p.held[service][0] // any of them stands for the batch
 		return took(p.client.DeregisterInstance(vo.DeregisterInstanceParam{
 			ServiceName: service.Name, GroupName: service.group(), Ip: held.IP, Port: uint64(held.Port), Cluster: held.cluster(), Ephemeral: true,
 		}))
