@@ -98,11 +98,12 @@ func TestABadInstanceIsLeftOutAlone(t *testing.T) {
 	}
 }
 
-func TestTheHealthyAndThenTheNewerOfTwoRegistrationsCounts(t *testing.T) {
+func TestTheUsableAndThenTheNewerOfTwoRegistrationsCounts(t *testing.T) {
 	old, young := host8080("10.0.0.1", `,"metadata":{"timestamp":"1","version":"old"}`), host8080("10.0.0.1", `,"metadata":{"timestamp":"2","version":"young"}`)
 	sick := strings.Replace(host8080("10.0.0.1", `,"metadata":{"timestamp":"3","version":"sick"}`), `"healthy":true`, `"healthy":false`, 1)
-	hosts := []string{old, young, sick}
-	for range 3 {
+	out := strings.Replace(host8080("10.0.0.1", `,"metadata":{"timestamp":"4","version":"out"}`), `"enabled":true`, `"enabled":false`, 1)
+	hosts := []string{old, young, sick, out}
+	for range 4 {
 		hosts = append(hosts[1:], hosts[0])
 		got := decode(plain("orders"), raw(hosts...))
 		if len(got.instances) != 1 || got.instances[0].Metadata["version"] != "young" {

@@ -273,6 +273,24 @@ func TestAnAnswerWithoutAListOfInstancesIsUnknown(t *testing.T) {
 	}
 }
 
+func TestAScopeOfWhichNoServiceCanBeReadIsUnknown(t *testing.T) {
+	f := newFake(t)
+	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))
+	f.set(public, "DEFAULT_GROUP", "other", host8080("10.0.0.2"))
+	f.hook(nil, func(_ context.Context, _, _ string, id serviceID) string {
+		if id.name == "" {
+			return ""
+		}
+		return `{"resultCode":500,"errorCode":403,"message":"authorization failed!"}`
+	})
+	r := follow(t, f.config())
+	if p := r.Wait(t, "unknown", unknown); p.Snapshots[public] != 0 {
+		t.Errorf("reported %+v", p.Services)
+	}
+	f.hook(nil, nil)
+	r.Wait(t, "known", func(p sourcetest.Picture) bool { return len(p.Services) == 2 && !unknown(p) && len(p.Faults) == 0 })
+}
+
 func TestTheFirstReportWaitsOutAServerThatIsBusy(t *testing.T) {
 	f := newFake(t)
 	f.set(public, "DEFAULT_GROUP", "orders", host8080("10.0.0.1"))

@@ -209,7 +209,9 @@ func (s *scope) settle(r *scopeReport) {
 				s.touchMapped(u.id.name)
 			}
 			s.dirty[u.key] = true
-			s.mapping.needed = s.mapping.needed || len(u.own) > 0
+			if len(old) == 0 && len(u.own) > 0 { // the mapping may have come with it
+				s.mapping.needed, s.mapping.asked = true, false
+			}
 		}
 		s.dirtyApps = map[*unit]bool{} // anew: an emptied map keeps the size of its largest burst
 	}

@@ -17,7 +17,7 @@ const (
 	// completeEvery is after how many looks at a long list all of its pages are read although its length has not changed.
 	completeEvery = 6
 	// mappingPause is how often the mapping of interfaces to applications is read where it is needed.
-	mappingPause = 30 * time.Second
+	mappingPause = 10 * time.Second
 	// emptyEvery is after how many looks at an empty list the namespace is looked for again.
 	emptyEvery = 12
 	// listers is how many namespaces are listed at once.
@@ -93,7 +93,7 @@ func (w *watcher) run(ctx context.Context) error {
 
 func (w *watcher) want(name string) {
 	if at := w.at[name]; at != nil {
-		at.mapped = true
+		at.mapped, at.mappedAt = true, time.Time{}
 	}
 }
 
