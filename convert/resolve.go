@@ -40,6 +40,8 @@ type answer struct {
 	addrs  []netip.Addr
 	asked  bool // at least once
 	failed bool // last time
+	// A former process knew it and nobody has needed it yet: it is not looked up, and forgotten from then on. Zero: it is needed.
+	spare time.Time
 }
 
 func newResolver(lookup Lookup, log *slog.Logger) *resolver {
@@ -64,24 +66,28 @@ func (r *resolver) addrs(host string) []netip.Addr {
 		r.answers[host] = a
 		notify(r.wake)
 	}
+	if !a.spare.IsZero() {
+		a.spare = time.Time{}
+		notify(r.wake)
+	}
 	return a.addrs
 }
 
-// seed gives the answers of a former process.
-func (r *resolver) seed(answers map[string][]netip.Addr) {
+// seed gives the answers of a former process. They wait for sources that report late until the given time.
+func (r *resolver) seed(answers map[string][]netip.Addr, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for host, addrs := range answers {
-		r.answers[host] = &answer{addrs: addrs}
+		r.answers[host] = &answer{addrs: addrs, spare: until}
 	}
 }
 
-// keep forgets all names but those that are needed.
-func (r *resolver) keep(needed func(host string) bool) (forgotten []string) {
+// keep forgets all names but those that are needed or wait to be.
+func (r *resolver) keep(needed func(host string) bool, now time.Time) (forgotten []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for host := range r.answers {
-		if !needed(host) {
+	for host, a := range r.answers {
+		if !needed(host) && !now.Before(a.spare) {
 			delete(r.answers, host)
 			forgotten = append(forgotten, host)
 		}
@@ -146,7 +152,7 @@ func (r *resolver) round(ctx context.Context, all bool) {
 	r.mu.Lock()
 	var hosts []string
 	for _, host := range slices.Sorted(maps.Keys(r.answers)) {
-		if all || !r.answers[host].asked {
+		if a := r.answers[host]; a.spare.IsZero() && (all || !a.asked) {
 			hosts = append(hosts, host)
 		}
 	}

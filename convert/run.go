@@ -101,7 +101,7 @@ func (c *Converter) Run(ctx context.Context) error {
 		d.save(nil, nil, c.opts.Now()) // what could not be written has one more chance
 		d.close()
 	}()
-	c.resolver.seed(names)
+	c.resolver.seed(names, c.opts.Now().Add(unusedKeep))
 	c.mu.Lock()
 	for _, host := range c.engine.load(hosts) {
 		c.opts.Log.Error("what the state says of a host cannot be read; it is forgotten", "host", host)
@@ -181,7 +181,7 @@ func (c *Converter) build(open bool, answers map[string][]netip.Addr) (change st
 	if !c.engine.open {
 		return change, c.engine.saves, time.Time{}
 	}
-	for _, host := range c.resolver.keep(func(host string) bool { return c.engine.users[host] != nil }) {
+	for _, host := range c.resolver.keep(func(host string) bool { return c.engine.users[host] != nil }, now) {
 		answers[host] = nil
 	}
 	return change, c.engine.saves, c.engine.dues.next()

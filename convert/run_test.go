@@ -204,7 +204,7 @@ func TestHostNamesAreFollowedAndKeepTheirLastAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dns := &names{known: map[string][]netip.Addr{}, delay: 2 * time.Second}
 		dns.set("app.example.com", "10.0.0.2", "10.0.0.1", "10.0.0.2")
-		r := run(t, compile(t, ""), Options{Lookup: dns.lookup}, sources.Expected{Name: "a"})
+		r := run(t, compile(t, ""), Options{Lookup: dns.lookup}, sources.Expected{Name: "a", Required: true})
 		a := r.mirror.Sink("a")
 		a.Scopes([]string{""})
 		a.Snapshot("", []*sources.Service{service("orders", "app.example.com")}, nil)
@@ -256,6 +256,8 @@ func TestAHostNameKeepsItsAnswerOverARestart(t *testing.T) {
 				dns.set("app.example.com")
 			}
 			r := run(t, compile(t, ""), Options{Lookup: dns.lookup, StateDir: dir}, sources.Expected{Name: "a"})
+			time.Sleep(time.Minute) // the gate is open before the source reports
+			synctest.Wait()
 			a := r.mirror.Sink("a")
 			a.Scopes([]string{""})
 			a.Snapshot("", []*sources.Service{service("orders", "app.example.com")}, nil)
