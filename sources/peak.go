@@ -41,10 +41,3 @@ func (p *peak) lower(n int) {
 		p.levels[i].value = max(0, p.levels[i].value-n)
 	}
 }
-
-// forget forgets all but the present level.
-func (p *peak) forget() {
-	if n := len(p.levels); n > 0 {
-		p.levels = p.levels[n-1:]
-	}
-}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"meshbridge/sources"
 	"meshbridge/sources/sourcetest"
 	"meshbridge/sources/zookeeper"
 	"meshbridge/test/harness"
@@ -97,12 +98,12 @@ func TestTLSIsSpokenWithTheRightServersOnly(t *testing.T) {
 	server := harness.StartZooKeeper(t, harness.ZooKeeperConfig{TLS: authority})
 	server.Dial(t).Register(provider(greet, "10.0.0.1:20880"))
 	c := config(server.SecureAddr)
-	c.TLS = &zookeeper.TLS{CA: harness.NewAuthority(t).File}
+	c.TLS = &sources.TLS{CA: harness.NewAuthority(t).File}
 	p := follow(t, c).Wait(t, "a refusal", unknown)
 	if err := p.States["/dubbo"]; !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("got %v, want a word on the certificate", err)
 	}
-	c.TLS = &zookeeper.TLS{CA: authority.File}
+	c.TLS = &sources.TLS{CA: authority.File}
 	c.TLS.Cert, c.TLS.Key = authority.Issue("meshbridge", "meshbridge")
 	follow(t, c).Wait(t, "the interface", has(greet, 1))
 	_, port, _ := net.SplitHostPort(server.SecureAddr)
