@@ -4,6 +4,7 @@ package faults
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,27 @@ func (a *apps) put(services map[name][]instance) {
 	}
 	a.clients.Add(come...)
 	a.clients.Remove(gone...)
+	want := map[string]bool{}
+	for service, instances := range a.registered {
+		for i := range instances {
+			want[fmt.Sprint(strings.ToUpper(service), i.address, !i.down)] = true
+		}
+	}
+	harness.Eventually(a.t, 30*time.Second, "Eureka answers with what is registered, which its caches and its clients delay", func() error {
+		got, err := a.server.Instances()
+		if err != nil {
+			return err
+		}
+		if len(got) != len(want) {
+			return fmt.Errorf("it has %d instances, want %d", len(got), len(want))
+		}
+		for _, i := range got {
+			if !want[fmt.Sprint(i.App, i.IP, i.Status == "UP")] {
+				return fmt.Errorf("it has %+v", i)
+			}
+		}
+		return nil
+	})
 }
 
 func eurekaInstance(service string, i instance) harness.EurekaInstance {

@@ -162,8 +162,17 @@ func (n *namespaces) forbid()      { n.revoke(mainScope); n.revoke(otherScope) }
 func (n *namespaces) allow()       { n.grant(mainScope); n.grant(otherScope) }
 func (n *namespaces) forbidScope() { n.revoke(otherScope) }
 func (n *namespaces) allowScope()  { n.grant(otherScope) }
-func (n *namespaces) loseScope()   { n.server.DropNamespace(otherScope) }
-func (n *namespaces) findScope()   { n.server.CreateNamespace(otherScope) }
+
+// loseScope drops the namespace and ends its providers: a Nacos lists what is registered also in a namespace that it does not have.
+func (n *namespaces) loseScope() {
+	n.server.DropNamespace(otherScope)
+	n.providers[otherScope].Close()
+}
+
+func (n *namespaces) findScope() {
+	n.server.CreateNamespace(otherScope)
+	n.providers[otherScope] = n.server.Provide(otherScope)
+}
 
 // expire changes the password: the token that the bridge has ends within its 10 s, and it gets no other.
 func (n *namespaces) expire() {

@@ -149,8 +149,21 @@ func (r *run) recover(s scenario) (string, time.Duration) {
 	return r.word(s), took
 }
 
-// told reports whether the bridge says that something is wrong: a scope that is unknown, has faults, or is held.
+// told reports whether the bridge says that something is wrong: a scope that is unknown, has faults, or is held. What went
+// just now is neither, while the guard waits for its delay.
 func (r *run) told() bool {
+	r.t.Helper()
+	for end := time.Now().Add(delay + time.Second); ; wait(r.t, 50*time.Millisecond) {
+		if r.tells() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+func (r *run) tells() bool {
 	r.t.Helper()
 	all, err := r.bridge.Sources()
 	if err != nil {
@@ -158,8 +171,8 @@ func (r *run) told() bool {
 	}
 	for _, source := range all {
 		for _, scope := range source.Scopes {
-			r.t.Logf("scope %s: %s; %s; faults %d; held %+v", scope.Name, scope.State, scope.Err, len(scope.Faults), scope.Held)
 			if scope.State != sources.Synced || len(scope.Faults) > 0 || scope.Held != nil {
+				r.t.Logf("scope %s: %s; %s; faults %d; held %+v", scope.Name, scope.State, scope.Err, len(scope.Faults), scope.Held)
 				return true
 			}
 		}

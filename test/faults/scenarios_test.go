@@ -77,10 +77,12 @@ func (r *run) dribble() {
 	}
 	gone := 0
 	for second := 1; second <= 8; second++ {
+		step := map[name][]instance{}
 		for ; gone < second*total*5/100; gone++ {
 			n := services[gone%len(services)]
-			r.world.set(n, r.world.services[n][1:])
+			step[n] = r.world.services[n][1:]
 		}
+		r.world.setAll(step)
 		wait(r.t, time.Until(r.began.Add(time.Duration(second)*time.Second)))
 	}
 }
@@ -181,19 +183,16 @@ func (r *run) reuse() {
 // replace gives every service new instances, one at a time, the new one first.
 func (r *run) replace() {
 	for range 10 {
-		for _, n := range r.world.in(mainScope) {
-			all := r.world.services[n]
+		both, replaced := map[name][]instance{}, map[name][]instance{}
+		for n, all := range r.world.services {
 			if r.before[endpointOf(n, all[0])] {
-				all = append(slices.Clone(all), r.world.fresh(1)...)
-				r.world.set(n, all)
-				r.world.set(n, all[1:])
+				both[n] = append(slices.Clone(all), r.world.fresh(1)...)
+				replaced[n] = both[n][1:]
 			}
 		}
-		wait(r.t, 500*time.Millisecond)
-	}
-	for _, n := range r.world.in(otherScope) {
-		r.world.set(n, append(slices.Clone(r.world.services[n]), r.world.fresh(len(r.world.services[n]))...))
-		r.world.set(n, r.world.services[n][len(r.world.services[n])/2:])
+		r.world.setAll(both)
+		wait(r.t, 250*time.Millisecond)
+		r.world.setAll(replaced)
 	}
 }
 

@@ -133,6 +133,31 @@ func (s *EurekaServer) ClearStatus(instances ...EurekaInstance) {
 	})
 }
 
+// Instances are what the server answers to its readers, with no more than App, IP and Status.
+func (s *EurekaServer) Instances() ([]EurekaInstance, error) {
+	content, err := s.rest.do("GET", "/eureka/apps", nil, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Applications struct {
+			Application []struct {
+				Instance []struct{ App, IPAddr, Status string }
+			}
+		}
+	}
+	if err := json.Unmarshal(content, &answer); err != nil {
+		return nil, fmt.Errorf("decode the answer of %s: %w", s.Name, err)
+	}
+	var all []EurekaInstance
+	for _, app := range answer.Applications.Application {
+		for _, i := range app.Instance {
+			all = append(all, EurekaInstance{App: i.App, IP: i.IPAddr, Status: i.Status})
+		}
+	}
+	return all, nil
+}
+
 // EurekaClients keep their instances registered as real clients do: a heartbeat each interval, and a new registration when
 // the server says that it does not know the instance.
 type EurekaClients struct {

@@ -181,8 +181,10 @@ func (s *NacosServer) Revoke(user, resource, action string) {
 	s.call("DELETE", "/v1/auth/permissions", "/v3/auth/permission", url.Values{"role": {user}, "resource": {resource}, "action": {action}})
 }
 
-// SetPassword changes a user's password.
+// SetPassword changes a user's password: the user is made anew, since 3.1.0 lets no administrator change it. It takes effect
+// some seconds later.
 func (s *NacosServer) SetPassword(user, password string) {
 	s.t.Helper()
-	s.call("PUT", "/v1/auth/users", "/v3/auth/user", url.Values{"username": {user}, "newPassword": {password}})
+	s.call("DELETE", "/v1/auth/users", "/v3/auth/user", url.Values{"username": {user}})
+	s.call("POST", "/v1/auth/users", "/v3/auth/user", url.Values{"username": {user}, "password": {password}})
 }

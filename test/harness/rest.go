@@ -40,6 +40,7 @@ func (r *rest) do(method, path string, query url.Values, contentType string, bod
 	if err != nil {
 		return nil, err
 	}
+	request.Header.Set("Accept", "application/json")
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
