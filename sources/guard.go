@@ -71,22 +71,38 @@ func (g *guard) weigh(key Key, served, report packed, now time.Time) packed {
 			}
 		}
 	}
+	var went []Instance
 	for i := range before.Instances {
 		in := &before.Instances[i]
-		if !in.Usable() || present.has(in) || a != nil && a.instances[in.ID] != nil {
-			continue
+		if in.Usable() && !present.has(in) && (a == nil || a.instances[in.ID] == nil) {
+			went = append(went, *in)
 		}
-		if a == nil {
-			a = newAbsence(before)
+	}
+	if !replaced(before, after, len(went)) {
+		for _, in := range went {
+			if a == nil {
+				a = newAbsence(before)
+			}
+			g.absences[key] = a
+			g.add(key, a, in, now)
 		}
-		g.absences[key] = a
-		g.add(key, a, *in, now)
 	}
 	if a == nil || a.kept == 0 {
 		return report
 	}
 	a.report = report
 	return a.joined()
+}
+
+// replaced reports whether at least as many usable instances came as went: such a service has lost none.
+func replaced(before, after *Service, went int) bool {
+	was, came := usableOf(before), 0
+	for i := range after.Instances {
+		if in := &after.Instances[i]; went > 0 && in.Usable() && !was.has(in) {
+			came++
+		}
+	}
+	return came >= went
 }
 
 func newAbsence(before *Service) *absence {

@@ -233,9 +233,23 @@ func TestAReplacementOfAllInstancesPasses(t *testing.T) {
 			}
 		}
 		w.snapshot(next)
-		w.after(0).want(80, "what arrives passes at once, what leaves waits")
+		w.after(0).want(40, "replaced")
 		w.after(time.Second).want(40, "replaced")
 		w.wantHeld(0, "replaced")
+	})
+}
+
+func TestWhatLeavesAfterWhatReplacedItCameWaitsAndPasses(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.sink.Update("s", []*sources.Service{service("s00", "10.0.0.0", "10.0.0.1", "10.9.0.1")}, nil)
+		w.after(0).want(21, "what arrives passes at once")
+		w.sink.Update("s", []*sources.Service{service("s00", "10.0.0.0", "10.9.0.1")}, nil)
+		w.after(0).want(21, "what leaves waits")
+		w.after(time.Second).want(20, "and goes")
+		if slices.Contains(w.taken["s/s00"], "10.0.0.1") {
+			t.Errorf("served of s00: %v", w.taken["s/s00"])
+		}
 	})
 }
 
