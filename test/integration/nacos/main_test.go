@@ -55,14 +55,16 @@ func follow(t *testing.T, c nacos.Config) *sourcetest.Recorder {
 	return r
 }
 
-// each runs a test on both generations, side by side: most of the time the servers are waited for.
+// each runs a test on both generations, side by side: most of the time the servers are waited for. They start one after the
+// other, because their database gives up where the machine is busy.
 func each(t *testing.T, config harness.NacosConfig, test func(t *testing.T, server *harness.NacosServer)) {
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("nacos %d", major), func(t *testing.T) {
-			t.Parallel()
 			config := config
 			config.Major = major
-			test(t, harness.StartNacos(t, config))
+			server := harness.StartNacos(t, config)
+			t.Parallel()
+			test(t, server)
 		})
 	}
 }
