@@ -108,11 +108,15 @@ func replaced(before, after *Service, went int) bool {
 func newAbsence(before *Service) *absence {
 	s := *before
 	s.Instances = nil
-	return &absence{service: &s, instances: map[string]*absent{}}
+	return &absence{service: alone(&s), instances: map[string]*absent{}}
 }
+
+// alone is a copy that keeps nothing else in memory: what is unpacked shares its strings with all of the service.
+func alone(s *Service) *Service { return open(pack(s)) }
 
 // add notes that an instance went. It stays served.
 func (g *guard) add(key Key, a *absence, in Instance, now time.Time) {
+	in = alone(&Service{Instances: []Instance{in}}).Instances[0]
 	a.instances[in.ID] = &absent{instance: in, since: now, kept: true}
 	a.kept++
 	g.kept++
