@@ -150,7 +150,7 @@ func measureAll(t *testing.T) map[key]cell {
 				t.Error(err)
 			}
 			if err != nil {
-				t.Errorf("%s: %v\n%s", name, err, lastLines(string(output), 150))
+				t.Errorf("%s: %v\n%s", name, err, reasons(string(output)))
 			}
 			fmt.Printf("%s: %.1f minutes\n", name, time.Since(start).Minutes())
 		})
@@ -182,7 +182,13 @@ func wantedAny(registry string) bool {
 	return false
 }
 
-func lastLines(text string, n int) string {
-	lines := strings.Split(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+// reasons are the lines of a process that say what failed and what its bridges logged, without those of the registry.
+func reasons(output string) string {
+	var lines []string
+	for line := range strings.Lines(output) {
+		if strings.Contains(line, "_test.go:") || strings.Contains(line, "--- FAIL") || strings.Contains(line, "msg=") || strings.Contains(line, "panic") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-150):], "")
 }

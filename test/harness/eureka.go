@@ -61,7 +61,9 @@ func newEureka(t testing.TB, name string, config EurekaConfig) *EurekaServer {
 	s := &EurekaServer{Process: newJava(t, name, "256m"), Addr: addr, URL: "http://" + addr + "/eureka", rest: newREST(addr)}
 	s.rest.user = config.User
 	s.rest.setPassword(config.Password)
-	s.args = append(s.args, "-jar", filepath.Join(toolDir(t, Eureka), "target", "eureka.jar"), "--server.port="+s.port())
+	s.args = append(s.args, "-jar", filepath.Join(toolDir(t, Eureka), "target", "eureka.jar"), "--server.port="+s.port(),
+		// An answer that is made while something registers is cached though it lacks that: for 180 s unless told otherwise.
+		"--eureka.server.response-cache-auto-expiration-in-seconds=1")
 	if config.User != "" {
 		s.args = append(s.args, "--meshbridge.auth=true", "--spring.security.user.name="+config.User, "--spring.security.user.password="+config.Password)
 	}
