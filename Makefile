@@ -37,7 +37,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 integration: ## the sources against real registries (fetches and builds them once; in a network namespace of their own)
 	cd test && go run ./cmd/testtools integration
-	cd test && go test -tags integration -count=1 $(TESTFLAGS) ./integration/...
+	cd test && go test -tags integration -count=1 -timeout 20m $(TESTFLAGS) ./integration/...
 
 e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; in a network namespace of their own)
 	cd test && go run ./cmd/testtools e2e
