@@ -153,16 +153,11 @@ func (e *ensemble) permit(node string, read bool) {
 	e.check(err)
 }
 
-// nudge has every list of a root change without any effect: ZooKeeper tells nobody of a permission that has changed.
-func (e *ensemble) nudge(root, list string) {
-	e.t.Helper()
-	services, _, err := e.providers.Children(root)
-	e.check(err)
-	for _, s := range services {
-		node := path.Join(root, s, list, "nudge")
-		e.providers.Ensure(node, "")
-		e.providers.Remove(node)
-	}
+// reconnect ends the bridge's connection, so that it reads everything again: ZooKeeper tells nobody of a permission that has
+// changed, nor of anything that happens where it is missing.
+func (e *ensemble) reconnect() {
+	e.wire.Cut()
+	e.wire.Mend()
 }
 
 func (e *ensemble) authorize() { e.check(e.providers.AddAuth("digest", []byte("providers:secret"))) }
@@ -171,8 +166,7 @@ func (e *ensemble) forbid() {
 	e.authorize()
 	e.permit("/dubbo", false)
 	e.permit("/services", false)
-	e.nudge("/dubbo", "providers")
-	e.nudge("/services", "")
+	e.reconnect()
 }
 
 func (e *ensemble) allow() {
@@ -183,7 +177,7 @@ func (e *ensemble) allow() {
 func (e *ensemble) forbidScope() {
 	e.authorize()
 	e.permit("/services", false)
-	e.nudge("/services", "")
+	e.reconnect()
 }
 
 func (e *ensemble) allowScope() { e.permit("/services", true) }

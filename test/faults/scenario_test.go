@@ -4,6 +4,7 @@ package faults
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,11 +140,17 @@ func (r *run) outlive() time.Duration {
 	return 0
 }
 
-// recover registers one more instance and waits until the client holds exactly what is registered.
+// recover registers one more instance in each scope and waits until the client holds exactly what is registered.
 func (r *run) recover(s scenario) (string, time.Duration) {
 	r.t.Helper()
 	start := time.Now()
-	r.world.add(r.world.in(mainScope)[0])
+	more := map[name][]instance{}
+	for _, scope := range []string{mainScope, otherScope} {
+		if services := r.world.in(scope); len(services) > 0 {
+			more[services[0]] = append(slices.Clone(r.world.services[services[0]]), r.world.fresh(1)...)
+		}
+	}
+	r.world.setAll(more)
 	r.settled()
 	took := time.Since(start)
 	return r.word(s), took
