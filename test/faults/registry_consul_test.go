@@ -40,7 +40,7 @@ func (d *datacenters) both() []*harness.ConsulServer { return []*harness.ConsulS
 func (d *datacenters) cable() *harness.Cable { return d.wire }
 
 func (d *datacenters) source() string {
-	return fmt.Sprintf("consul:\n  address: http://%s\n  token: %s\n  datacenters: [dc1, dc2]\n  timeout: 5s\n  wait: 5s", d.wire.Addr, secret)
+	return fmt.Sprintf("consul:\n  address: http://%s\n  token: %s\n  datacenters: [dc1, dc2]\n  timeout: 5s\n  wait: 2s", d.wire.Addr, secret)
 }
 
 func (d *datacenters) put(services map[name][]instance) {

@@ -88,11 +88,35 @@ func (s *NacosServer) Start() {
 	s.t.Helper()
 	s.forgetToken()
 	s.starts++
-	s.start()
+	for try := 1; ; try++ {
+		s.start()
+		if s.survives() {
+			break
+		}
+		if try == nacosTries {
+			s.t.Fatalf("%s has ended %d times before it was ready:\n%s", s.Name, try, tail(s.Log(), 60))
+		}
+		if s.starts == 1 {
+			s.Wipe() // it may have left half a database
+		}
+	}
 	s.ready(90*time.Second, s.serves)
 	if s.auth {
 		s.admin()
 	}
+}
+
+// nacosTries is how often a server is started: its database gives itself three seconds, which a busy disk may exceed.
+const nacosTries = 3
+
+// survives waits until the server serves, or has ended by itself.
+func (s *NacosServer) survives() bool {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end) && !closed(s.done); time.Sleep(50 * time.Millisecond) {
+		if s.serves() == nil {
+			return true
+		}
+	}
+	return !closed(s.done)
 }
 
 // Wipe takes everything of a server that has ended: the next Start begins with nothing.
