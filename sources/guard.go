@@ -194,10 +194,10 @@ func (g *guard) find(d departure) (*absence, *absent) {
 	return a, a.instances[d.id]
 }
 
-// forgetOld forgets what went before the window and is not served any more.
-func (g *guard) forgetOld(since time.Time) {
+// forgetOld forgets what went before the window and is not served any more. What is kept needs no place in the queue.
+func (g *guard) forgetOld(from time.Time) {
 	n := 0
-	for n < g.judged && g.queue[n].since.Before(since) {
+	for n < g.judged && !g.queue[n].since.After(from) {
 		d := g.queue[n]
 		if a, gone := g.find(d); gone != nil && !gone.kept {
 			g.drop(d.key, a, d.id)

@@ -253,6 +253,38 @@ func TestWhatLeavesAfterWhatReplacedItCameWaitsAndPasses(t *testing.T) {
 	})
 }
 
+func TestWhatWentIsForgottenAfterTheWindow(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(100, 2)
+		for i := range 20 {
+			w.sink.Update("s", nil, []sources.Key{{Scope: "s", Name: registry(100, 2)[i].Name}})
+		}
+		w.after(time.Second).want(160, "20 % may go")
+		w.after(3 * time.Minute) // in which nothing is reported
+		if instances, endpoints, queued := w.mirror.Remembered("a", "s"); instances+endpoints+queued > 0 {
+			t.Errorf("%d instances, %d endpoints and %d places are remembered", instances, endpoints, queued)
+		}
+	})
+}
+
+func TestAHoldThatNeverEndsRemembersNoMoreThanWhatIsHeld(t *testing.T) {
+	guarded(t, "", func(w *world) {
+		w.start(10, 2)
+		w.snapshot(nil)
+		w.after(time.Second).wantHeld(20, "all")
+		for range 500 { // one instance comes and goes
+			w.sink.Update("s", registry(1, 1), nil)
+			w.after(time.Second)
+			w.sink.Update("s", nil, []sources.Key{{Scope: "s", Name: "s00"}})
+			w.after(time.Second)
+		}
+		w.wantHeld(20, "still")
+		if instances, endpoints, queued := w.mirror.Remembered("a", "s"); instances != 20 || endpoints != 20 || queued > 100 {
+			t.Errorf("%d instances, %d endpoints and %d places are remembered", instances, endpoints, queued)
+		}
+	})
+}
+
 func TestAMassHealthFlipIsHeldBack(t *testing.T) {
 	guarded(t, "", func(w *world) {
 		w.start(10, 2)

@@ -42,7 +42,7 @@ func (m *Mirror) look() (wait time.Duration, armed bool) {
 	}
 	for _, src := range m.sources {
 		for _, sc := range src.scopes {
-			if sc.guard.holding() || sc.guard.judged < len(sc.guard.queue) {
+			if sc.guard.holding() || len(sc.guard.queue) > 0 {
 				m.settleLocked(src, sc)
 			}
 		}
@@ -104,8 +104,11 @@ func (g *guard) over(p Protect, usable int, followed bool, now time.Time) string
 // due is when there is something to decide without a report; zero: never.
 func (g *guard) due(p Protect, usable int, followed bool) time.Time {
 	if !g.holding() {
-		if g.judged < len(g.queue) {
+		switch {
+		case g.judged < len(g.queue):
 			return g.queue[g.judged].since.Add(p.Delay)
+		case len(g.queue) > 0: // to be forgotten, together with what went soon after
+			return g.queue[0].since.Add(2 * p.Window)
 		}
 		return time.Time{}
 	}
@@ -130,8 +133,11 @@ func (m *Mirror) settleLocked(src *mirrored, sc *scope) {
 	g, p, now := sc.guard, src.Protect, m.now()
 	g.history.set(sc.usable(), now)
 	if g.holding() {
-		g.most = max(g.most, sc.usable())
 		g.judged = len(g.queue)
+	}
+	g.forgetOld(now.Add(-p.Window))
+	if g.holding() {
+		g.most = max(g.most, sc.usable())
 		if why := g.over(p, sc.usable(), sc.followed(), now); why != "" {
 			m.passLocked(src, sc, why)
 		}
@@ -150,9 +156,7 @@ func (m *Mirror) judgeLocked(src *mirrored, sc *scope) {
 	if g.judged == len(g.queue) || now.Before(g.queue[g.judged].since.Add(p.Delay)) {
 		return
 	}
-	from := now.Add(-p.Window)
-	g.forgetOld(from)
-	if most := g.history.most(from); g.tooMuch(p, most, sc.usable()) {
+	if most := g.history.most(now.Add(-p.Window)); g.tooMuch(p, most, sc.usable()) {
 		g.hold(most, sc.usable(), now)
 		for _, key := range g.keepAll(sc.services) {
 			m.serveLocked(src, sc, key, g.absences[key].joined())
