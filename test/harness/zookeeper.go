@@ -93,8 +93,15 @@ func (s *ZooKeeperServer) Start() {
 	s.ready(60*time.Second, s.serves)
 }
 
-// serves is nil when the server answers and has a mode: leader, follower or standalone.
+// serves is nil when the server answers and has a mode (leader, follower or standalone), and its port of TLS, which opens after the other, accepts.
 func (s *ZooKeeperServer) serves() error {
+	if s.SecureAddr != "" {
+		conn, err := net.DialTimeout("tcp", s.SecureAddr, time.Second)
+		if err != nil {
+			return err
+		}
+		conn.Close()
+	}
 	if answer, err := s.command("ruok"); err != nil || answer != "imok" {
 		return fmt.Errorf("ruok: %q, %v", answer, err)
 	}
