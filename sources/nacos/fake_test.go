@@ -145,6 +145,16 @@ func (f *fake) count(call string) int {
 	return f.calls[call]
 }
 
+// waitFor waits until a call has come so often.
+func (f *fake) waitFor(t *testing.T, call string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(sourcetest.Patience); f.count(call) < times; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s came %d times, want %d", call, f.count(call), times)
+		}
+	}
+}
+
 func host8080(ip string, more ...string) string {
 	return fmt.Sprintf(`{"ip":%q,"port":8080,"weight":1.0,"healthy":true,"enabled":true,"ephemeral":true,"clusterName":"DEFAULT"%s}`, ip, strings.Join(more, ""))
 }
