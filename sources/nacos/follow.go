@@ -341,13 +341,13 @@ func (f *follower) tell(now time.Time) {
 			f.askMapping(s)
 		}
 		err := s.unreadable()
-		if at.passed && err == nil && (r.whole || s.complete()) {
-			r.flush(s.unknown)
-			r.tell(nil)
+		if at.passed && err == nil && (r.Whole() || s.complete()) {
+			r.Flush(s.unknown)
+			r.State(nil)
 		} else if err != nil {
-			r.tell(err)
+			r.State(err)
 		}
-		r.blame(s.faults(f.blind))
+		r.Faults(s.faults(f.blind))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"meshbridge/sources"
+	"meshbridge/sources/changes"
 )
 
 // scope is one namespace: what was read last of its services, and what follows from it. It belongs to the follower and
@@ -200,7 +201,7 @@ func (s *scope) plain(name string) sources.Key {
 
 // settle puts the services that changed into the report. Applications wait until every unit has been read, because what
 // they offer of their own depends on all interfaces.
-func (s *scope) settle(r *scopeReport) {
+func (s *scope) settle(r *changes.Scope) {
 	if s.look.unsettled == 0 {
 		for u := range s.dirtyApps {
 			old := u.own
@@ -247,7 +248,7 @@ func (s *scope) ownOf(u *unit) []sources.Instance {
 }
 
 // settleKey puts one service into the report, or says that it must be put later.
-func (s *scope) settleKey(r *scopeReport, key sources.Key) bool {
+func (s *scope) settleKey(r *changes.Scope, key sources.Key) bool {
 	owners := s.owners[key]
 	derived, offered := s.derived(key)
 	complete := true
@@ -274,14 +275,14 @@ func (s *scope) settleKey(r *scopeReport, key sources.Key) bool {
 		hidden = hidden || len(u.members) > 0
 	}
 	service.Instances = joinInstances(service.Instances, derived)
-	reported := r.has(key)
+	reported := r.Has(key)
 	switch {
 	case len(service.Instances) > 0 || len(service.Skipped) > 0:
-		r.put(key, service)
+		r.Put(key, service)
 	case len(owners) == 0 && !(reported && s.mapping.apps[key.Name] != nil && !offered), hidden, !reported:
-		r.put(key, nil)
+		r.Put(key, nil)
 	default:
-		r.put(key, service) // it has no instances now
+		r.Put(key, service) // it has no instances now
 	}
 	if len(owners) == 1 && len(derived) == 0 {
 		u := owners[0]

@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"meshbridge/sources/changes"
 	"meshbridge/sources/sourcetest"
 )
 
 // model is a scope with its report, for tests that need no server.
 type model struct {
 	*scope
-	report *scopeReport
+	report *changes.Scope
 	sink   *sourcetest.Recorder
 	hosts  map[serviceID][]string // what a read would find
 }
@@ -53,7 +54,7 @@ func (m *model) tell() string {
 			break
 		}
 	}
-	m.report.flush(m.unknown)
+	m.report.Flush(m.unknown)
 	p, _ := m.sink.Picture()
 	var out []string
 	for _, s := range p.Services {

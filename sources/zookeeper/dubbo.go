@@ -8,6 +8,7 @@ import (
 	"unique"
 
 	"meshbridge/sources"
+	"meshbridge/sources/changes"
 	"meshbridge/sources/dubbo"
 )
 
@@ -81,7 +82,7 @@ func readInterface(scope, dir, name string, providers, configurators []string) *
 	for node, err := range bad {
 		out.faults = append(out.faults, sources.Fault{Where: dir + "/configurators/" + node, Reason: err.Error()})
 	}
-	slices.SortFunc(out.faults, compareFaults)
+	slices.SortFunc(out.faults, changes.CompareFaults)
 
 	services := map[sources.Key]*sources.Service{}
 	service := func(group, version string) *sources.Service {
@@ -125,17 +126,9 @@ func readInterface(scope, dir, name string, providers, configurators []string) *
 		services[key].Instances = dubbo.Instances(list)
 	}
 	for _, s := range services {
-		slices.SortFunc(s.Skipped, compareFaults)
+		slices.SortFunc(s.Skipped, changes.CompareFaults)
 		out.services = append(out.services, s)
 	}
-	slices.SortFunc(out.services, func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) })
+	slices.SortFunc(out.services, func(a, b *sources.Service) int { return changes.Compare(a.Key, b.Key) })
 	return out
-}
-
-func compareFaults(a, b sources.Fault) int {
-	return cmp.Or(cmp.Compare(a.Where, b.Where), cmp.Compare(a.Reason, b.Reason))
-}
-
-func compareKeys(a, b sources.Key) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Scope, b.Scope))
 }

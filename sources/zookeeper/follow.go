@@ -277,13 +277,13 @@ func (f *follower) tell(now time.Time) {
 	for i := range f.model.scopes {
 		s := &f.model.scopes[i]
 		err, settled := f.rootError(s), f.unsettled[s.name] == 0
-		if f.report.scopes[s.name].whole || settled && err == nil {
-			f.report.flush(s.name, f.unreadable(s))
+		if f.report.scopes[s.name].Whole() || settled && err == nil {
+			f.report.scopes[s.name].Flush(f.unreadable(s))
 		}
 		if settled || err != nil {
-			f.report.state(s.name, err)
+			f.report.scopes[s.name].State(err)
 		}
-		f.report.faults(s.name, f.faults(s))
+		f.report.scopes[s.name].Faults(f.faults(s))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"meshbridge/sources"
+	"meshbridge/sources/changes"
 )
 
 // model is what was read last of every interface, application and mapping, and what follows from it: the services to
@@ -320,7 +321,7 @@ func (m *model) settleInterface(r *reporter, scope, name string) {
 			services[key] = &sources.Service{Key: key, Interface: true}
 		}
 	}
-	r.put(scope, name, slices.SortedFunc(maps.Values(services), func(a, b *sources.Service) int { return compareKeys(a.Key, b.Key) }))
+	r.put(scope, name, slices.SortedFunc(maps.Values(services), func(a, b *sources.Service) int { return changes.Compare(a.Key, b.Key) }))
 	k.derived, k.dropped = len(derived) > 0, len(k.read.services) > 0
 	k.read.services = nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"meshbridge/sources"
+	"meshbridge/sources/changes"
 )
 
 // kind says what a unit of the tree is.
@@ -155,7 +156,7 @@ func (w *watches) readApp(u *unit) (*app, bool, error) {
 		}
 	}
 	out.members = newestMembers(out.members)
-	slices.SortFunc(out.skipped, compareFaults)
+	slices.SortFunc(out.skipped, changes.CompareFaults)
 	return out, true, nil
 }
 
