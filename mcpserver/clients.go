@@ -139,8 +139,8 @@ func (h *hold) reason() string {
 
 func needs(r *store.Resource) string {
 	names := make([]string, 0, len(r.Needs))
-	for _, key := range r.Needs {
-		names = append(names, key.Kind.Kind+" "+key.Name)
+	for _, n := range r.Needs {
+		names = append(names, n.Key.Kind.Kind+" "+n.Key.Name)
 	}
 	return strings.Join(names, ", ")
 }

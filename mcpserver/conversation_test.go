@@ -218,7 +218,7 @@ func (c *conversation) apply(args []string) []string {
 					options = append(options, revision(rev))
 				} else if n, ok := strings.CutPrefix(p, "needs="); ok {
 					kind, host, _ := strings.Cut(n, ":")
-					options = append(options, needing(key(kindNames[kind], host)))
+					options = append(options, needing(store.Need{Key: key(kindNames[kind], host)}))
 				}
 			}
 			r := resource(c.t, kindNames[kind], host, value, options...)

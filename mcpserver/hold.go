@@ -152,8 +152,8 @@ func (m *mover) settled(h *hold, want *store.Resource) (*store.Resource, *hold) 
 // false while that cannot be said, because the client does not hold something yet or there is no such thing.
 func (s *Session) readyAt(r *store.Resource, in *store.Snapshot) (time.Time, bool) {
 	var at time.Time
-	for _, key := range r.Needs {
-		need := in.Find(key, r.Host)
+	for _, n := range r.Needs {
+		need := in.Find(n.Key, r.Host)
 		if s.cfg.View.visible(need) == nil {
 			return time.Time{}, false
 		}

@@ -76,7 +76,7 @@ func (p *pins) pin(r *store.Resource) {
 		return
 	}
 	p.hosts[r.Host] = true
-	for _, key := range r.Needs {
-		p.keys[key] = true
+	for _, n := range r.Needs {
+		p.keys[n.Key] = true
 	}
 }

@@ -192,16 +192,16 @@ func (w *world) resource(h *host, kind store.Kind) *store.Resource {
 		options = append(options, revision(h.revision))
 	}
 	value := h.value
+	var keys []store.Key
 	if kind == store.VirtualService {
 		value = h.needed
-		var keys []store.Key
 		for _, n := range h.needs {
 			keys = append(keys, key(store.DestinationRule, n))
 		}
-		options = append(options, needing(keys...), annotated("needs", fmt.Sprint(h.needs)))
+		options = append(options, needing(wholly(keys...)...), annotated("needs", fmt.Sprint(h.needs)))
 	}
 	r := resource(w.t, kind, h.name, strconv.Itoa(value), options...)
-	w.needs[r.Version] = r.Needs
+	w.needs[r.Version] = keys
 	return r
 }
 

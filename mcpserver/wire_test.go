@@ -59,7 +59,7 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...))
 			default:
 				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...), resource(t, store.DestinationRule, host, v, options...),
-					resource(t, store.VirtualService, host, v, append(options, needing(key(store.DestinationRule, host)))...))
+					resource(t, store.VirtualService, host, v, append(options, needing(wholly(key(store.DestinationRule, host))...))...))
 			}
 		}
 		s.Apply(once(c))

@@ -34,7 +34,17 @@ type option func(*store.Meta)
 func revision(rev string) option {
 	return func(m *store.Meta) { m.Labels = map[string]string{store.RevisionLabel: rev} }
 }
-func needing(keys ...store.Key) option { return func(m *store.Meta) { m.Needs = keys } }
+func needing(needs ...store.Need) option { return func(m *store.Meta) { m.Needs = needs } }
+
+// wholly needs resources in whatever version.
+func wholly(keys ...store.Key) []store.Need {
+	var out []store.Need
+	for _, k := range keys {
+		out = append(out, store.Need{Key: k})
+	}
+	return out
+}
+
 func annotated(name, value string) option {
 	return func(m *store.Meta) { m.Annotations = map[string]string{name: value} }
 }

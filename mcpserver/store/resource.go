@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -34,8 +36,45 @@ type Meta struct {
 	Annotations map[string]string
 	Created     time.Time // in whole seconds; stable, and equal on every replica
 	Sources     []string  // the names of the sources that it comes from, sorted; for views
-	Needs       []Key     // what a client must hold before it may receive this
+	Needs       []Need    // what a client must hold before it may receive this
+	Parts       []Part    // what of it others may need, sorted by name
 	Changed     time.Time // when the registry event was seen that led to this version; not part of the Version
+}
+
+// Need is what a client must hold before it may receive a resource: that part of another one, or, with no Part, the other
+// one in whatever version.
+type Need struct {
+	Key  Key
+	Part string
+}
+
+// Part is something of a resource that others may need: a subset that a DestinationRule defines, or one that has an endpoint
+// in a ServiceEntry.
+type Part struct {
+	Name  string
+	Since time.Time // when it came to be in this process; not part of the Version
+}
+
+// Has reports whether a resource has a part. Every resource has the part without a name.
+func (m *Meta) Has(part string) bool {
+	if part == "" {
+		return true
+	}
+	_, ok := m.part(part)
+	return ok
+}
+
+// PartSince is when a part of the resource came to be in this process; for the part without a name, and for one that it has
+// not, when the resource last changed.
+func (m *Meta) PartSince(part string) time.Time {
+	if i, ok := m.part(part); ok {
+		return m.Parts[i].Since
+	}
+	return m.Changed
+}
+
+func (m *Meta) part(name string) (int, bool) {
+	return slices.BinarySearchFunc(m.Parts, name, func(p Part, name string) int { return strings.Compare(p.Name, name) })
 }
 
 // Resource is one configuration object, immutable and encoded once.

@@ -37,8 +37,8 @@ type Change struct {
 	Open   bool // opens the gate, for ever
 }
 
-// Apply commits a change and returns the snapshot that holds it. Putting a resource of the same Version, removing one that
-// is not there and opening an open gate are no change; without any change the current snapshot stays. Its cost is in the
+// Apply commits a change and returns the snapshot that holds it. Putting a resource of the same Version, sources, needs and parts,
+// removing one that is not there and opening an open gate are no change; without any change the current snapshot stays. Its cost is in the
 // size of the change.
 func (s *Store) Apply(c Change) *Snapshot {
 	s.mu.Lock()
@@ -74,7 +74,8 @@ type editor struct {
 	owned map[*node]bool // nodes copied by this change
 }
 
-// set puts or, with nil, removes the resource of a key; equal versions are left alone.
+// set puts or, with nil, removes the resource of a key. An equal one is left alone, with the time at which each of its parts
+// came to be.
 func (e *editor) set(key Key, slot int, r *Resource) {
 	t := e.trees[key.Kind]
 	if t == nil {
@@ -82,8 +83,7 @@ func (e *editor) set(key Key, slot int, r *Resource) {
 	}
 	old := t.node(slot % fan).bucket(slot / fan)
 	i, found := old.find(key.Name)
-	switch {
-	case r == nil && !found, r != nil && found && old[i].Version == r.Version && slices.Equal(old[i].Sources, r.Sources) && slices.Equal(old[i].Needs, r.Needs):
+	if r == nil && !found || r != nil && found && equal(old[i], r) {
 		return
 	}
 	next := make(bucket, 0, len(old)+1)
@@ -98,6 +98,11 @@ func (e *editor) set(key Key, slot int, r *Resource) {
 	t = e.own(key.Kind, slot%fan)
 	t.nodes[slot%fan][slot/fan] = next
 	t.count += len(next) - len(old)
+}
+
+func equal(a, b *Resource) bool {
+	return a.Version == b.Version && slices.Equal(a.Sources, b.Sources) && slices.Equal(a.Needs, b.Needs) &&
+		slices.EqualFunc(a.Parts, b.Parts, func(a, b Part) bool { return a.Name == b.Name })
 }
 
 func (e *editor) own(kind Kind, i int) *tree {

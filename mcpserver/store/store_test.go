@@ -95,6 +95,41 @@ func TestAnEqualPutIsNoChange(t *testing.T) {
 	}
 }
 
+func TestPartsAreNoneOfTheVersionAndAChangeOfTheirNamesIsOne(t *testing.T) {
+	subset := store.Need{Key: store.Key{Kind: store.DestinationRule, Name: "ns/mb-a.mesh"}, Part: "v1"}
+	put := func(s *store.Store, needs []store.Need, parts ...store.Part) *store.Snapshot {
+		r, err := store.New(store.Meta{Key: key("a.mesh"), Host: "a.mesh", Needs: needs, Parts: parts}, &networkingpb.ServiceEntry{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Apply(store.Change{Put: []*store.Resource{r}})
+	}
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	s := store.NewStore()
+	first := put(s, nil, store.Part{Name: "v1", Since: at(1)}, store.Part{Name: "v2", Since: at(2)})
+	if again := put(s, nil, store.Part{Name: "v1", Since: at(3)}, store.Part{Name: "v2", Since: at(3)}); again != first {
+		t.Error("equal parts that came to be later are a change")
+	}
+	r := first.Lookup(key("a.mesh"), "a.mesh")
+	if got := r.PartSince("v2"); !r.Has("v2") || !got.Equal(at(2)) {
+		t.Errorf("v2 is said to be there since %s, not 2", got)
+	}
+	if !r.Has("") || r.Has("v3") {
+		t.Error("a resource has its parts, and the one without a name")
+	}
+	second := put(s, nil, store.Part{Name: "v1", Since: at(1)})
+	if second == first {
+		t.Error("a part less is no change")
+	}
+	third := put(s, []store.Need{subset}, store.Part{Name: "v1", Since: at(1)})
+	if third == second {
+		t.Error("another need is no change")
+	}
+	if r, old := third.Lookup(r.Key, r.Host), second.Lookup(r.Key, r.Host); r.Version != old.Version || r.Version != first.Lookup(r.Key, r.Host).Version {
+		t.Error("needs and parts change the version")
+	}
+}
+
 // Against a plain map, over random changes: the content, every shard, and the differences from every older snapshot.
 func TestASnapshotIsWhatWasAppliedAndSinceIsTheDifference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
