@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -55,9 +56,10 @@ type Converter struct {
 	metrics  *metrics
 	wake     chan struct{}
 
-	mu     sync.Mutex
-	engine *engine // guarded by mu
-	next   *Rules  // guarded by mu: to be adopted, or nil
+	mu       sync.Mutex
+	engine   *engine        // guarded by mu
+	next     *Rules         // guarded by mu: to be adopted, or nil
+	canaries []canary.Entry // guarded by mu: to be adopted
 }
 
 // New makes a converter; Run does the work.
