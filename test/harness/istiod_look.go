@@ -79,3 +79,33 @@ func (i *Istiod) Endpoints() (map[string][]string, error) {
 	}
 	return found, nil
 }
+
+// Synced is nil when n proxies are connected, each has acknowledged all that was sent to it, and none has refused anything:
+// istiod's /debug/syncz.
+func (i *Istiod) Synced(n int) error {
+	var proxies []struct {
+		Proxy     string `json:"proxy"`
+		Resources map[string]struct {
+			Sent      string `json:"sent"`
+			Acked     string `json:"acked"`
+			LastError string `json:"lastError"`
+		} `json:"resources"`
+	}
+	if err := i.debug("syncz", &proxies); err != nil {
+		return err
+	}
+	if len(proxies) != n {
+		return fmt.Errorf("%d proxies are connected, want %d", len(proxies), n)
+	}
+	for _, p := range proxies {
+		for kind, r := range p.Resources {
+			if r.LastError != "" {
+				return fmt.Errorf("%s refused %s: %s", p.Proxy, kind, r.LastError)
+			}
+			if r.Sent != r.Acked {
+				return fmt.Errorf("%s was sent %s %q and acknowledged %q", p.Proxy, kind, r.Sent, r.Acked)
+			}
+		}
+	}
+	return nil
+}

@@ -43,7 +43,9 @@ func Integration() []Tool {
 }
 
 // EndToEnd lists what the end-to-end tests start.
-func EndToEnd() []Tool { return append(Integration(), IstiodNewest, Istiod124, IstioCRDs, Kube, StockEnvoy) }
+func EndToEnd() []Tool {
+	return append(Integration(), IstiodNewest, Istiod124, IstioCRDs, Kube, StockEnvoy)
+}
 
 // pilot builds pilot-discovery as Istio's own build does, without debug information.
 func pilot(ctx context.Context, source, dir string, log io.Writer) error {
