@@ -2,8 +2,10 @@ package config
 
 import (
 	"reflect"
+	"strings"
 
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
 	"meshbridge/sources"
 	"meshbridge/sources/consul"
@@ -27,7 +29,7 @@ type Config struct {
 	Protect sources.Protect `yaml:"protect"`
 	// Log is what the bridge writes to stderr. Default: see its keys.
 	Log Log `yaml:"log"`
-	// Config is what holds for everything that is generated: mesh, subsets and retainEmpty.
+	// Config is what holds for everything that is generated: mesh, subsets, retainEmpty and canary.
 	convert.Config `yaml:",inline"`
 	// Sources are the registries to follow, any number of any mix. Default: none, at least one is needed.
 	Sources []Source `yaml:"sources"`
@@ -123,6 +125,8 @@ func DefaultOf(t reflect.Type) any {
 	switch t {
 	case reflect.TypeFor[Source]():
 		return Source{Required: true}
+	case reflect.TypeFor[canary.Grant]():
+		return canary.DefaultGrant()
 	case reflect.TypeFor[file.Config]():
 		return file.Default()
 	case reflect.TypeFor[zookeeper.Config]():
@@ -196,7 +200,7 @@ func (s *Source) tls() *sources.TLS {
 // later lists what the file will hold one day, and this version does not read.
 func later() map[string]string {
 	keys := map[string]string{}
-	for _, key := range []string{"views", "canary"} {
+	for _, key := range []string{"views"} {
 		keys[key] = "not in this version"
 	}
 	return keys
@@ -215,5 +219,9 @@ func (c *Config) resolve(dir string) {
 	}
 	for _, path := range paths {
 		*path = within(dir, *path)
+	}
+	literal := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	for i, glob := range c.Canary.Files {
+		c.Canary.Files[i] = within(literal, glob)
 	}
 }

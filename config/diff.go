@@ -15,7 +15,7 @@ type Diff struct {
 	Stopped    []string // sources that are no longer there
 	Restarted  []string // sources that follow another registry, or the same one in another way
 	Adjusted   []string // sources that go on as they are, but what is made of their services changes
-	Conversion bool     // what is made of all services changes: mesh, subsets, retainEmpty or the order of the sources
+	Conversion bool     // what is made of all services changes: mesh, subsets, retainEmpty, how canaries are served or the order of the sources
 	Live       []string // other settings that take effect at once
 	Restart    []string // other settings that take effect when the process is restarted
 }
@@ -24,7 +24,12 @@ type Diff struct {
 func (d Diff) Empty() bool { return reflect.DeepEqual(d, Diff{}) }
 
 // live are the settings outside sources and conversion that take effect without a restart.
-func live() []string { return []string{"admin.token", "log.level"} }
+func live() []string { return []string{"admin.token", "log.level", "canary.files", "canary.teams"} }
+
+// conversion are the settings of canaries that change what is made of services.
+func conversion() []string {
+	return []string{"canary.onInvalid", "canary.precedence", "canary.respond.status", "canary.respond.body"}
+}
 
 // Compare tells what changes from one configuration to another.
 func Compare(before, after *Config) Diff {
@@ -36,7 +41,7 @@ func Compare(before, after *Config) Diff {
 		case strings.HasPrefix(top, "sources"):
 		case top == "protect":
 			d.Live = append(d.Live, path)
-		case top == "mesh" || top == "subsets" || top == "retainEmpty":
+		case top == "mesh" || top == "subsets" || top == "retainEmpty" || slices.Contains(conversion(), path):
 			d.Conversion = true
 		case slices.Contains(live(), path):
 			d.Live = append(d.Live, path)

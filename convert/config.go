@@ -14,6 +14,8 @@ import (
 	networkingpb "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"meshbridge/convert/canary"
 )
 
 // Config is what holds for everything that is generated.
@@ -25,6 +27,8 @@ type Config struct {
 	// RetainEmpty is how long a service without usable instances stays as a ServiceEntry without endpoints. An istiod 1.24
 	// keeps the last endpoint of such a ServiceEntry; 0s makes it go with its last instance. Default: 10m.
 	RetainEmpty time.Duration `yaml:"retainEmpty"`
+	// Canary says where the documents of canaries are, and who may say what in them. Default: see its keys.
+	Canary canary.Config `yaml:"canary"`
 }
 
 // Mesh is what all generated objects have in common.
@@ -84,6 +88,7 @@ func Default() Config {
 		},
 		Subsets:     Subsets{Labels: []string{"version"}, Discover: DiscoverMultiple, Max: 10, Retain: 10 * time.Minute},
 		RetainEmpty: 10 * time.Minute,
+		Canary:      canary.DefaultConfig(),
 	}
 }
 
@@ -187,7 +192,7 @@ func (c Config) Validate() error {
 	if c.RetainEmpty < 0 {
 		f.add("retainEmpty", "%s is negative", c.RetainEmpty)
 	}
-	return errors.Join(f...)
+	return errors.Join(errors.Join(f...), c.Canary.Validate())
 }
 
 func (m Mesh) validate(f *faults) {

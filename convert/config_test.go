@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"meshbridge/convert/canary"
 )
 
 func TestTheDefaultIsValid(t *testing.T) {
@@ -24,6 +26,7 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 		Subsets: Subsets{Labels: []string{"version", "a b", "version"}, Discover: "some", Retain: -time.Second,
 			TrafficPolicy: map[string]any{"loadBalance": map[string]any{}}},
 		RetainEmpty: -time.Second,
+		Canary:      canary.Config{OnInvalid: "ignore", Precedence: canary.PrecedenceYield, Respond: canary.Respond{Status: 404}},
 	}
 	got := c.Validate().Error()
 	for _, want := range []string{
@@ -41,12 +44,13 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 		`subsets.retain: -1s is negative`,
 		`subsets.trafficPolicy: is no Istio TrafficPolicy:`,
 		`retainEmpty: -1s is negative`,
+		`canary.onInvalid: "ignore" is neither keep nor respond`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("not told: %s", want)
 		}
 	}
-	if lines := strings.Count(got, "\n") + 1; lines != 14 {
+	if lines := strings.Count(got, "\n") + 1; lines != 15 {
 		t.Errorf("%d faults:\n%s", lines, got)
 	}
 }

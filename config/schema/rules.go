@@ -17,6 +17,10 @@ func values(path string) []string {
 		return []string{"MESH_INTERNAL", "MESH_EXTERNAL"}
 	case "mesh.tls":
 		return []string{"disable", "istio"}
+	case "canary.onInvalid":
+		return []string{"keep", "respond"}
+	case "canary.precedence":
+		return []string{"yield", "override"}
 	case "subsets.discover", "sources[].overrides[].subsets":
 		return []string{"none", "multiple", "all"}
 	case "sources[].zookeeper.dubbo.mode", "sources[].nacos.dubbo.mode":
@@ -27,15 +31,19 @@ func values(path string) []string {
 
 // needed lists the keys without which there is no valid file, or no valid part of one.
 func needed() []string {
-	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].nacos.servers", "sources[].eureka.servers", "sources[].consul.address", "sources[].overrides[].service"}
+	return []string{"sources", "sources[].name", "sources[].file.path", "sources[].zookeeper.servers", "sources[].nacos.servers", "sources[].eureka.servers", "sources[].consul.address", "sources[].overrides[].service",
+		"canary.teams[].name", "canary.teams[].files", "canary.teams[].services"}
 }
 
 func isNeeded(path string) bool { return slices.Contains(needed(), path) }
 
 // alternatives lists the keys of which a mapping has exactly one.
 func alternatives(path string) []string {
-	if path == "sources[]" {
+	switch path {
+	case "sources[]":
 		return config.Kinds()
+	case "canary.teams[].expose[]":
+		return []string{"gateway", "delegate"}
 	}
 	return nil
 }

@@ -100,6 +100,10 @@ func TestTheSchemaRefusesWhatLoadRefuses(t *testing.T) {
 		"subsets: {max: 1.5}\n",
 		"subsets: {labels: version}\n",
 		"views: []\n",
+		"canary: {files: x}\n",
+		"canary: {onInvalid: ignore}\n",
+		"canary: {teams: [{name: a}]}\n",
+		"canary: {teams: [{name: a, files: [a], services: [a], expose: [{}]}]}\n",
 		"sources: {}\n",
 		"log: {level: info}\nsources: [{file: {path: a}}]\n",
 		"log: {level: info}\nsources: [{name: a}]\n",
@@ -125,6 +129,8 @@ func TestTheWordsOfAKeyAreThoseThatLoadTakes(t *testing.T) {
 		"log.format":                     "log: {format: WORD}\n",
 		"mesh.location":                  "mesh: {location: WORD}\n",
 		"mesh.tls":                       "mesh: {tls: WORD}\n",
+		"canary.onInvalid":               "canary: {onInvalid: WORD}\n",
+		"canary.precedence":              "canary: {precedence: WORD}\n",
 		"subsets.discover":               "subsets: {discover: WORD}\n",
 		"sources[].overrides[].subsets":  "sources: [{name: a, file: {path: b}, overrides: [{service: c, subsets: WORD}]}]\n",
 		"sources[].zookeeper.dubbo.mode": "sources: [{name: a, zookeeper: {servers: [zk], dubbo: {mode: WORD}}}]\n",
@@ -163,6 +169,9 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 		"sources[].nacos.servers":       "sources: [{name: a, nacos: {}}]\n",
 		"sources[].eureka.servers":      "sources: [{name: a, eureka: {}}]\n",
 		"sources[].consul.address":      "sources: [{name: a, consul: {}}]\n",
+		"canary.teams[].name":           complete("canary: {teams: [{files: [a], services: [a]}]}\n"),
+		"canary.teams[].files":          complete("canary: {teams: [{name: a, services: [a]}]}\n"),
+		"canary.teams[].services":       complete("canary: {teams: [{name: a, files: [a]}]}\n"),
 		"sources[].overrides[].service": "sources: [{name: a, file: {path: b}, overrides: [{subsets: all}]}]\n",
 	}
 	for _, path := range needed() {
@@ -181,8 +190,8 @@ func TestCommentsNameTheDefaultsThatAreInForce(t *testing.T) {
 	compared := 0
 	top.walk(func(k *key) {
 		value, ok := defaultValue(k.value)
-		if k.name == "" || !ok || k.shape >= list || k.inherited {
-			return
+		if words, _ := value.(string); k.name == "" || !ok || k.shape >= list || k.inherited || strings.Contains(words, " ") {
+			return // a sentence is described
 		}
 		raw, err := json.Marshal(value)
 		if err != nil {

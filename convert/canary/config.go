@@ -4,7 +4,8 @@ import "time"
 
 // Config is the section of the configuration that says where canary documents are and who may say what in them.
 type Config struct {
-	// Files are the documents: paths, or globs of them, that are followed. Default: [].
+	// Files are the documents: paths, or globs of them, that are followed; a name that begins with a dot is left out.
+	// Default: [].
 	Files []string `yaml:"files"`
 	// Settle is how long a client must have held a subset before it is sent a route to it, and how long a subset stays after
 	// the last route to it has left: the time that istiod may take to tell its proxies. Default: 10s.
@@ -33,7 +34,7 @@ const (
 type Respond struct {
 	// Status is the HTTP status. Default: 404.
 	Status uint32 `yaml:"status"`
-	// Body is the text of the answer. Default: one that names meshbridge check.
+	// Body is the text of the answer, at most 4096 bytes. Default: one that names meshbridge check.
 	Body string `yaml:"body"`
 }
 
@@ -45,7 +46,7 @@ type Team struct {
 	Files []string `yaml:"files"`
 	// Services are globs of the hosts that the team's documents may name. No default.
 	Services []string `yaml:"services"`
-	// Expose lists the gateways, hosts, path prefixes and delegates that the team's documents may use. Default: [], none.
+	// Expose lists the gateways, hosts, path prefixes and delegates that the team's documents may use. Default: [].
 	Expose []Grant `yaml:"expose"`
 }
 
@@ -55,7 +56,7 @@ type Grant struct {
 	Gateway string `yaml:"gateway"`
 	// Hosts are globs of the hosts at the gateway. Default: ["*"].
 	Hosts []string `yaml:"hosts"`
-	// Prefix is what the paths must lie under. Default: "/".
+	// Prefix is what the paths must lie under. Default: /.
 	Prefix string `yaml:"prefix"`
 	// Delegate is a glob of names of delegates. Default: "".
 	Delegate string `yaml:"delegate"`
