@@ -119,11 +119,15 @@ type Request struct {
 	Host    string // what is called
 	Path    string // "/" when empty
 	Header  http.Header
+	TCP     bool   // only a connection, to what [StartTCPEcho] started
 	Class   string // under which a [Load] counts it
 }
 
 // Call makes a request and returns its hops. The error is a [StatusError] when there was an answer.
 func Call(client *http.Client, call Request) ([]Hop, error) {
+	if call.TCP {
+		return connect(call)
+	}
 	request, err := http.NewRequest(http.MethodGet, "http://"+call.Address, nil)
 	if err != nil {
 		return nil, err
@@ -149,6 +153,26 @@ func Call(client *http.Client, call Request) ([]Hop, error) {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	return hops, nil
+}
+
+// connect makes a connection and reads who it leads to.
+func connect(call Request) ([]Hop, error) {
+	conn, err := dialTCP(call.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return nil, err
+	}
+	version, err := io.ReadAll(conn)
+	if err != nil {
+		return nil, err
+	}
+	if len(version) == 0 {
+		return nil, fmt.Errorf("connect to %s: nobody answered", call.Address)
+	}
+	return []Hop{{Version: string(version)}}, nil
 }
 
 // keepAlive is a client that keeps its connections, as those of applications do.

@@ -99,6 +99,13 @@ func meshConfig(t testing.TB, config IstiodConfig) []byte {
 	return content
 }
 
+// Start starts an istiod that has ended, and returns when it serves proxies; its addresses stay.
+func (i *Istiod) Start() {
+	i.t.Helper()
+	i.start()
+	i.WaitReady()
+}
+
 // WaitReady waits until the istiod serves proxies.
 func (i *Istiod) WaitReady() {
 	i.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -86,8 +87,8 @@ func (s *service) start(t *testing.T, version string, change ...func(*harness.Ec
 
 // address is a new one, for an instance.
 func (w *world) address() string {
-	w.given++
-	return fmt.Sprintf("10.30.%d.%d:8080", w.given/200, 1+w.given%200)
+	n := w.given.Add(1)
+	return fmt.Sprintf("10.30.%d.%d:8080", n/200, 1+n%200)
 }
 
 // register adds instances to the registry.
@@ -116,23 +117,25 @@ func (s *service) withdraw(t *testing.T, version string) []*instance {
 // retire withdraws a version, waits until no proxy has its instances any more, and ends their processes.
 func (s *service) retire(t *testing.T, version string) {
 	t.Helper()
-	left := s.withdraw(t, version)
+	s.end(t, s.withdraw(t, version))
+}
+
+// end waits until no proxy has the instances any more, and ends their processes.
+func (s *service) end(t *testing.T, left []*instance) {
+	t.Helper()
+	gone := map[string]bool{}
+	for _, i := range left {
+		gone[i.Address] = true
+	}
 	for _, proxy := range s.w.proxies {
-		harness.Eventually(t, 30*time.Second, fmt.Sprintf("%s has no instance of %s %s", proxy.Name, s.name, version), func() error {
+		harness.Eventually(t, 30*time.Second, fmt.Sprintf("%s has none of the instances of %s that left", proxy.Name, s.name), func() error {
 			clusters, err := proxy.Endpoints()
-			if err != nil {
-				return err
-			}
 			for name, addresses := range clusters {
-				for _, a := range addresses {
-					for _, i := range left {
-						if a == i.Address {
-							return fmt.Errorf("%s has %s", name, a)
-						}
-					}
+				if slices.ContainsFunc(addresses, func(a string) bool { return gone[a] }) {
+					return fmt.Errorf("%s has %s", name, addresses)
 				}
 			}
-			return nil
+			return err
 		})
 	}
 	for _, i := range left {

@@ -5,9 +5,11 @@
 package rollout
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ type world struct {
 	istiod  *harness.Istiod
 	kube    *harness.KubeServer
 	proxies map[string]*harness.Envoy // by the name of the workload
-	given   int                       // addresses of instances
+	given   atomic.Int32              // addresses of instances
 }
 
 // The workloads that call: each has a sidecar, which listens for the application on an address of its own.
@@ -93,11 +95,27 @@ func (w *world) startBridge(t *testing.T, name string) *harness.Bridge {
 state: {dir: %q}
 protect: {delay: 100ms}
 subsets: {retain: %s}
-%s
+canary: {files: [%q], settle: %s}
 sources:
 - name: hosts
   file: {path: %q}
-`, harness.Scratch(t, "state-"+name), retain, w.canarySection(), filepath.Join(w.dir, "services"))})
+`, harness.Scratch(t, "state-"+name), retain, filepath.Join(w.dir, "canaries", "*.yaml"), settle, filepath.Join(w.dir, "services"))})
+}
+
+// configure adds keys to the bridge's section of canaries, until the test ends. The bridge starts anew for it.
+func (w *world) configure(t *testing.T, keys string) {
+	t.Helper()
+	before, err := os.ReadFile(w.bridge.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	become := func(content []byte) {
+		w.bridge.Stop()
+		replaceFile(t, w.bridge.Config, content)
+		w.bridge.Start()
+	}
+	become(bytes.Replace(before, []byte("canary: {"), []byte("canary: {"+keys+", "), 1))
+	t.Cleanup(func() { become(before) })
 }
 
 // meshObjects is what the owners of the mesh wrote. Sidecars do without iptables: the outbound listeners are bound to the
