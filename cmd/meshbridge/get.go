@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/client"
 	"meshbridge/cmd/internal/get"
 	"meshbridge/mcpserver/store"
@@ -23,12 +24,13 @@ type getFlags struct {
 	output                  string
 	watch                   bool
 	kind, namespace, source string
+	state, team             string
 }
 
 func newGet(t terminal) *cobra.Command {
 	var f getFlags
 	cmd := &cobra.Command{
-		Use:   "get (sources|services|resources|clients|rejected) [NAME]",
+		Use:   "get (sources|services|resources|clients|rejected|canaries) [NAME]",
 		Short: "List what a running bridge sees, serves and leaves out",
 		Long: `List what a running bridge knows:
 
@@ -37,14 +39,27 @@ func newGet(t terminal) *cobra.Command {
   resources  the Istio objects that are served
   clients    the istiods that are connected, and what they hold
   rejected   what was left out, and why
+  canaries   the canary documents, whether they are served, and what their canaries get
 
 With NAME only the item of that name: a source, a host, an object (namespace/name), a client
-(pod.namespace or authority) or a service in its registry's words.`,
+(pod.namespace or authority), a service in its registry's words, or a canary document.
+
+A canary document is in one of these states:
+
+  serving     what the file says is served
+  waiting     so it is, but an istiod does not have all of it yet: it has still to acknowledge the
+              subsets (ACK), or to tell its proxies of them (settle, and how long)
+  pending     no host of its services is known
+  held        what the file says is not served, and nothing is in its place
+  lastGood    the file has a fault; its last good content is served
+  responding  the file has a fault; its rules at fault answer the requests`,
 		Example: `  meshbridge get sources
   meshbridge get services --source orders -o wide
   meshbridge get services -w
   meshbridge get resources --kind ServiceEntry -o yaml
-  meshbridge get rejected --server http://bridge-0:16011,http://bridge-1:16011`,
+  meshbridge get rejected --server http://bridge-0:16011,http://bridge-1:16011
+  meshbridge get canaries --state lastGood -o wide
+  meshbridge get canaries checkout -w`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
@@ -71,7 +86,10 @@ With NAME only the item of that name: a source, a host, an object (namespace/nam
 	fs.StringVar(&f.kind, "kind", "", "of resources, only this kind; of sources, only this kind of registry")
 	fs.StringVarP(&f.namespace, "namespace", "n", "", "of services and resources, only this namespace")
 	fs.StringVar(&f.source, "source", "", "only what comes from this source")
+	fs.StringVar(&f.state, "state", "", "of canaries, only documents in this state")
+	fs.StringVar(&f.team, "team", "", "of canaries, only documents of this team")
 	completeFrom(cmd, "output", get.Formats()...)
+	completeFrom(cmd, "state", api.CanaryStates()...)
 	completeFrom(cmd, "kind", kindNames()...)
 	completeBy(cmd, "source", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return f.ask(cmd, t, sourceNames)
@@ -86,6 +104,8 @@ With NAME only the item of that name: a source, a host, an object (namespace/nam
 			return f.ask(cmd, t, hostNames)
 		case len(args) == 1 && args[0] == "resources":
 			return f.ask(cmd, t, f.resourceNames)
+		case len(args) == 1 && args[0] == "canaries":
+			return f.ask(cmd, t, canaryNames)
 		}
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -99,6 +119,7 @@ func filters(thing string) []string {
 		"services":  {"namespace", "source"},
 		"resources": {"kind", "namespace", "source"},
 		"rejected":  {"source"},
+		"canaries":  {"state", "team"},
 	}[thing]
 }
 
@@ -114,7 +135,7 @@ func (f *getFlags) options(t terminal, args []string) (get.Options, error) {
 	if !slices.Contains(get.Formats(), f.output) {
 		return o, usagef("-o %s: want one of %s", f.output, strings.Join(get.Formats(), ", "))
 	}
-	for _, filter := range []struct{ name, value string }{{"kind", f.kind}, {"namespace", f.namespace}, {"source", f.source}} {
+	for _, filter := range []struct{ name, value string }{{"kind", f.kind}, {"namespace", f.namespace}, {"source", f.source}, {"state", f.state}, {"team", f.team}} {
 		switch {
 		case filter.value == "":
 		case !slices.Contains(filters(o.Thing), filter.name):
@@ -155,6 +176,17 @@ func hostNames(ctx context.Context, c *client.Client) ([]string, error) {
 	var names []string
 	for _, s := range list {
 		names = append(names, s.Host)
+	}
+	return names, err
+}
+
+func canaryNames(ctx context.Context, c *client.Client) ([]string, error) {
+	list, err := c.Canaries(ctx, nil)
+	var names []string
+	for _, doc := range list {
+		if doc.Name != "" {
+			names = append(names, doc.Name)
+		}
 	}
 	return names, err
 }

@@ -54,6 +54,7 @@ func world(t *testing.T) *admintest.Bridge {
 	b := admintest.New()
 	b.SetSources(admintest.Healthy("orders"))
 	b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "orders.mesh", "10.0.0.1")}, Open: true})
+	b.SetCanaries(admintest.Canary("echo", "blue", "orders.mesh", 50))
 	return b
 }
 
@@ -67,6 +68,7 @@ func TestWrongUseExitsWith2AndSaysWhatIsRight(t *testing.T) {
 		"get things":                          `"things" is none of sources, services`,
 		"get services a b":                    "one at most",
 		"get services -o xml":                 "want one of table, wide, yaml, json",
+		"get sources --team x":                "--team means nothing for sources",
 		"get clients --source x":              "--source means nothing for clients",
 		"get services --server ftp://x":       "is not http://host:port",
 		"get services --token-file /nowhere":  "--token-file",
@@ -120,6 +122,7 @@ func TestWhatIsFineExitsWith0(t *testing.T) {
 		"get services orders.mesh -o yaml --server " + open:             "host: orders.mesh",
 		"get resources --kind ServiceEntry --server " + open:            "ServiceEntry",
 		"get services -n registries --source orders --server " + locked: "orders.mesh",
+		"get canaries --team blue --server " + open:                     "v2 50% stage=canary",
 		"check --server " + open:                                        "No trouble found.",
 		"version":                                                       "meshbridge ",
 		"version -o json":                                               `"go": "go`,
@@ -150,7 +153,9 @@ func TestTheShellCompletesWhatTheBridgeKnows(t *testing.T) {
 		"get services --server " + server + " --source ": "orders\n",
 		"get resources --kind ":                          "ServiceEntry\nDestinationRule\n",
 		"get services -o ":                               "table\nwide\nyaml\njson\n",
-		"get ":                                           "sources\nservices\nresources\nclients\nrejected\n",
+		"get ":                                           "sources\nservices\nresources\nclients\nrejected\ncanaries\n",
+		"get canaries --server " + server + " ":          "echo\n",
+		"get canaries --state ":                          "serving\nwaiting\n",
 		"watch 127.0.0.1:1 --kind ":                      "ServiceEntry\n",
 		"get services --server http://127.0.0.1:1 ":      ":4\n",
 	} {

@@ -37,7 +37,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	snap, _ := s.opts.Snapshots.Snapshot()
 	status := s.opts.Sources.Sources()
 	o := overview{Build: s.opts.Build, Ready: snap.Open, Links: []string{
-		api.SourcesPath, api.ServicesPath, api.ResourcesPath, api.ClientsPath, api.RejectedPath, api.EventsPath,
+		api.SourcesPath, api.ServicesPath, api.ResourcesPath, api.ClientsPath, api.RejectedPath, api.CanariesPath, api.EventsPath,
 		api.OpenAPIPath, api.HealthPath, api.ReadyPath, api.MetricsPath, "/debug/pprof/",
 	}}
 	if !snap.Open {

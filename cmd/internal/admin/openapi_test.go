@@ -15,6 +15,8 @@ import (
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/cmd/internal/api"
+	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
@@ -123,6 +125,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		api.ResourcesPath + "?object=true&limit=2": api.ResourcesPath,
 		api.ClientsPath:                            api.ClientsPath,
 		api.RejectedPath:                           api.RejectedPath,
+		api.CanariesPath:                           api.CanariesPath,
 	} {
 		w := b.Serve(t, target)
 		schema := at(doc, doc, "paths", path, "get", "responses", "200", "content", "application/json", "schema")
@@ -134,6 +137,10 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	}
 	released := b.Do(t, http.MethodPost, api.ReleasePath("orders"))
 	conform(t, doc, at(doc, doc, "paths", "/api/v1/sources/{name}/release", "post", "responses", "200", "content", "application/json", "schema"), released.Body.Bytes(), "a release")
+	previewed := b.Post(t, http.MethodPost, api.PreviewPath+"?file=echo.yaml", "echo")
+	conform(t, doc, at(doc, doc, "paths", api.PreviewPath, "post", "responses", "200", "content", "application/json", "schema"), previewed.Body.Bytes(), "a preview")
+	refused := b.Post(t, http.MethodPost, api.PreviewPath, "echo: 1")
+	conform(t, doc, at(doc, doc, "components", "schemas", "Problem"), refused.Body.Bytes(), "a preview of a document with a fault")
 	event := api.Event{Op: api.Added, Generation: 1, Open: true, Resource: &api.Resource{Kind: "ServiceEntry", Sources: []string{}}}
 	raw, err := json.Marshal(event)
 	if err != nil {
@@ -163,6 +170,14 @@ func full(t *testing.T) *admintest.Bridge {
 	b.SetClients(c)
 	b.SetRejected(api.Rejection{Source: "orders", Service: "Orders", Host: "orders.mesh", Instance: "x", Class: "port", Reason: "none"})
 	b.SetUnserved("lost.mesh")
+	doc := admintest.Canary("echo", "blue", "orders.mesh", 50)
+	doc.Faults = []canary.Fault{{Path: "canaries[0].version", Text: "v9 is unknown"}}
+	doc.Findings = []convert.CanaryFinding{{Class: convert.FindingEmpty, Warning: true, Host: "orders.mesh", Text: "v2 has no endpoint"}}
+	doc.Services[0].Routes[0].Status = 404
+	unread := convert.CanaryView{File: "broken.yaml", State: convert.CanaryHeld}
+	b.SetCanaries(unread, doc)
+	b.SetClients(c, admintest.WaitingFor("orders.mesh"))
+	b.SetPreview(convert.CanaryChange{Key: doc.Resources[0], Before: admintest.DestinationRule(t, "orders.mesh", "v1"), After: admintest.DestinationRule(t, "orders.mesh", "v2")})
 	return b
 }
 

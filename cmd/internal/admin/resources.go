@@ -88,7 +88,13 @@ func (f filter) show(r *store.Resource) (api.Resource, error) {
 	out := api.Resource{
 		Kind: r.Kind.Kind, Namespace: namespace, Name: name, Version: r.Version, Host: r.Host, Revision: r.Revision(),
 		Sources: append([]string{}, r.Sources...), Slot: store.Slot(r.Host), Changed: stamp(r.Changed),
+		Created: stamp(r.Created),
 	}
+	seen, err := visibilityOf(r)
+	if err != nil {
+		return api.Resource{}, err
+	}
+	out.ExportTo, out.Policy = seen.exportTo, seen.policy
 	if f.objects {
 		obj, err := object.Stored(r)
 		if err != nil {

@@ -36,6 +36,8 @@ func (s *Server) routes() []route {
 		route{api.ResourcesPath, with("kind", "namespace", "source", "name", "object"), s.resources},
 		route{api.ClientsPath, with(), s.clients},
 		route{api.RejectedPath, with("source"), s.rejected},
+		route{api.CanariesPath, with("state", "team"), s.canaries},
+		route{"POST " + api.PreviewPath, []string{"file"}, s.preview},
 		route{api.EventsPath, []string{"kind", "namespace", "source", "object"}, s.events},
 		route{api.OpenAPIPath, nil, s.openAPI},
 		route{"/debug/pprof/", []string{"debug"}, pprof.Index},

@@ -1,5 +1,5 @@
 // Package admin serves what operators ask of a running bridge over HTTP: health, metrics, profiles and the API of package
-// api. Its invariant: only POST changes anything, and that is no more than to let go what the guard holds back; no request can
+// api. Its invariant: nothing changes anything but one POST, which lets go what the guard holds back; no request can
 // hold up those who change what is served.
 package admin
 
@@ -20,6 +20,7 @@ import (
 
 	"meshbridge/cmd/internal/build"
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
@@ -57,6 +58,20 @@ type Clients interface {
 	Clients() []mcpserver.Client
 }
 
+// Canaries tells of the canary documents; a *convert.Converter does.
+type Canaries interface {
+	// Canaries are the documents that the files have, by name and file.
+	Canaries() []convert.CanaryView
+	// Preview is what would change if the entries took the place of those of the same names, by kind and name.
+	Preview(entries []canary.Entry) []convert.CanaryChange
+}
+
+// noCanaries are those of a bridge without any.
+type noCanaries struct{}
+
+func (noCanaries) Canaries() []convert.CanaryView                { return nil }
+func (noCanaries) Preview([]canary.Entry) []convert.CanaryChange { return nil }
+
 // Options says where to listen and what to tell. All are set once.
 type Options struct {
 	Address       string         // host:port of the API; other than loopback only with Token or TLS
@@ -68,16 +83,20 @@ type Options struct {
 	Sources   Sources
 	Services  Services
 	Clients   Clients
-	Metrics   prometheus.Gatherer
-	Build     build.Info
-	Log       *slog.Logger
+	Canaries  Canaries // nil: there are none, and ParseCanaries is not asked
+	// ParseCanaries reads the text of a file of that name, "" where it has none, as if it were one of the files of canaries.
+	ParseCanaries func(file string, data []byte) []canary.Entry
+	Metrics       prometheus.Gatherer
+	Build         build.Info
+	Now           func() time.Time // nil: time.Now
+	Log           *slog.Logger
 }
 
 // Limits on what one peer can make the server hold.
 const (
 	maxConnections  = 512
 	maxHeaderBytes  = 16 << 10
-	maxBodyBytes    = 64 << 10
+	maxBodyBytes    = 1 << 20 // a file of canary documents
 	headerTimeout   = 5 * time.Second
 	readTimeout     = 10 * time.Second
 	writeTimeout    = 30 * time.Second
@@ -101,6 +120,12 @@ type Server struct {
 func New(opts Options) (*Server, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Canaries == nil {
+		opts.Canaries, opts.ParseCanaries = noCanaries{}, func(string, []byte) []canary.Entry { return nil }
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
 	if err := CheckAddress(opts.Address, opts.Token != "" || opts.TLS != nil); err != nil {
 		return nil, fmt.Errorf("admin.address: %w", err)

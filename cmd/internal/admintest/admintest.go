@@ -37,6 +37,8 @@ type Bridge struct {
 	clients  []mcpserver.Client
 	rejected []convert.Rejection
 	unserved []convert.ServiceView
+	canaries []convert.CanaryView
+	changes  []convert.CanaryChange
 }
 
 // New makes a bridge that knows nothing and whose gate is closed.
@@ -46,7 +48,7 @@ func New() *Bridge { return &Bridge{Store: store.NewStore()} }
 func (b *Bridge) Options() admin.Options {
 	return admin.Options{
 		Address: "127.0.0.1:0", Snapshots: b.Store, Sources: b,
-		Services: b, Clients: b,
+		Services: b, Clients: b, Canaries: b, ParseCanaries: parse, Now: Now,
 		Metrics: prometheus.NewRegistry(), Build: build.Info{Version: "v0.0.0", Go: "go", Platform: "test"},
 	}
 }
@@ -87,11 +89,17 @@ func (b *Bridge) Serve(t testing.TB, target string) *httptest.ResponseRecorder {
 // Do answers one request of a method to the bridge's API.
 func (b *Bridge) Do(t testing.TB, method, target string) *httptest.ResponseRecorder {
 	t.Helper()
+	return b.Post(t, method, target, "")
+}
+
+// Post answers one request of a method with a body to the bridge's API.
+func (b *Bridge) Post(t testing.TB, method, target, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	s, err := admin.New(b.Options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(method, target, nil)
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = "127.0.0.1:16011"
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
@@ -248,18 +256,19 @@ func ServiceEntry(t testing.TB, host string, addresses ...string) *store.Resourc
 	for _, a := range addresses {
 		se.Endpoints = append(se.Endpoints, &networkingpb.WorkloadEntry{Address: a, Ports: map[string]uint32{"http": 8080}, Labels: map[string]string{"version": "v1"}})
 	}
-	return resource(t, store.ServiceEntry, host, se)
+	return Resource(t, store.ServiceEntry, host, se)
 }
 
 // DestinationRule is the rule of a host with a subset.
 func DestinationRule(t testing.TB, host, subset string) *store.Resource {
 	t.Helper()
-	return resource(t, store.DestinationRule, host, &networkingpb.DestinationRule{
+	return Resource(t, store.DestinationRule, host, &networkingpb.DestinationRule{
 		Host: host, Subsets: []*networkingpb.Subset{{Name: subset, Labels: map[string]string{"version": subset}}},
 	})
 }
 
-func resource(t testing.TB, kind store.Kind, host string, spec proto.Message) *store.Resource {
+// Resource is an object of a kind and host.
+func Resource(t testing.TB, kind store.Kind, host string, spec proto.Message) *store.Resource {
 	t.Helper()
 	r, err := store.New(store.Meta{
 		Key: store.Key{Kind: kind, Name: "registries/" + host}, Host: host, Sources: []string{"orders"},

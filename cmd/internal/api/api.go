@@ -45,6 +45,8 @@ type Problem struct {
 	Status  int      `json:"status"`            // the HTTP status
 	Detail  string   `json:"detail,omitempty"`  // what is wrong with this request, and what would be right
 	Missing []string `json:"missing,omitempty"` // of /readyz: what the gate waits for
+
+	Faults []DocumentFault `json:"faults,omitempty"` // of a preview: what is wrong with the documents
 }
 
 // Source is one configured source and the state of its scopes.
@@ -157,7 +159,10 @@ type Resource struct {
 	Sources   []string        `json:"sources"`
 	Slot      int             `json:"slot"`
 	Changed   *time.Time      `json:"changed,omitempty"`
-	Object    json.RawMessage `json:"object,omitempty"` // the Istio object, when asked for with object=true
+	ExportTo  []string        `json:"exportTo,omitempty"` // absent: every namespace sees it, as meshConfig has it by default
+	Policy    bool            `json:"policy,omitempty"`   // of a DestinationRule: it has a trafficPolicy
+	Created   *time.Time      `json:"created,omitempty"`  // what istiod takes for its age; of two for one host the older wins
+	Object    json.RawMessage `json:"object,omitempty"`   // the Istio object, when asked for with object=true
 }
 
 // Client is one stream of an istiod or another MCP client.

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -86,6 +87,18 @@ func (c *Client) Rejected(ctx context.Context, q url.Values) ([]api.Rejection, e
 	return list[api.Rejection](ctx, c, api.RejectedPath, q)
 }
 
+// Canaries lists the canary documents.
+func (c *Client) Canaries(ctx context.Context, q url.Values) ([]api.Canary, error) {
+	return list[api.Canary](ctx, c, api.CanariesPath, q)
+}
+
+// Preview tells what the documents in a file's text would change. A *ProblemError may list their faults.
+func (c *Client) Preview(ctx context.Context, file string, text []byte) (api.Preview, error) {
+	var out api.Preview
+	err := c.send(ctx, http.MethodPost, api.PreviewPath, url.Values{"file": {file}}, text, &out)
+	return out, err
+}
+
 // Service tells all of one service.
 func (c *Client) Service(ctx context.Context, host string) (api.ServiceDetail, error) {
 	var out api.ServiceDetail
@@ -96,7 +109,7 @@ func (c *Client) Service(ctx context.Context, host string) (api.ServiceDetail, e
 // Release lets go what the guard holds back in a source.
 func (c *Client) Release(ctx context.Context, source string) (api.Release, error) {
 	var out api.Release
-	err := c.send(ctx, http.MethodPost, api.ReleasePath(source), nil, &out)
+	err := c.send(ctx, http.MethodPost, api.ReleasePath(source), nil, nil, &out)
 	return out, err
 }
 
@@ -134,13 +147,13 @@ func list[T any](ctx context.Context, c *Client, path string, q url.Values) ([]T
 
 // get reads one JSON answer into out, or, when out is nil, only whether there is one.
 func (c *Client) get(ctx context.Context, path string, q url.Values, out any) error {
-	return c.send(ctx, http.MethodGet, path, q, out)
+	return c.send(ctx, http.MethodGet, path, q, nil, out)
 }
 
-func (c *Client) send(ctx context.Context, method, path string, q url.Values, out any) error {
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	resp, err := c.open(ctx, method, path, q)
+	resp, err := c.open(ctx, method, path, q, body)
 	if err != nil {
 		return err
 	}
@@ -156,15 +169,18 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, ou
 	return nil
 }
 
-// open sends a request. The caller closes the body.
-func (c *Client) open(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
+// open sends a request with a body of YAML, if any. The caller closes the answer's body.
+func (c *Client) open(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
 	target := c.base + path
 	if len(q) > 0 {
 		target += "?" + q.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, nil)
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.base, err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/yaml")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())

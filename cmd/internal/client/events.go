@@ -20,7 +20,7 @@ const maxEvent = 16 << 20
 // Events calls tell with each change of what the bridge serves, beginning with one that has no Op and says from which
 // generation on changes follow. It returns when ctx ends, the bridge closes the stream, or tell returns an error.
 func (c *Client) Events(ctx context.Context, q url.Values, tell func(api.Event) error) error {
-	resp, err := c.open(ctx, http.MethodGet, api.EventsPath, q)
+	resp, err := c.open(ctx, http.MethodGet, api.EventsPath, q, nil)
 	if err != nil {
 		return err
 	}

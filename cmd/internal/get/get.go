@@ -21,7 +21,9 @@ import (
 )
 
 // Things lists what can be listed.
-func Things() []string { return []string{"sources", "services", "resources", "clients", "rejected"} }
+func Things() []string {
+	return []string{"sources", "services", "resources", "clients", "rejected", "canaries"}
+}
 
 // Formats lists the forms of output.
 func Formats() []string { return []string{"table", "wide", "yaml", "json"} }
@@ -95,6 +97,15 @@ func Run(ctx context.Context, o Options) error {
 			},
 			rows: func(list []api.Rejection) [][]string { return rowsOf(rejectedColumns(), o.wide(), list) },
 			head: head(rejectedColumns(), o.wide()),
+		})
+	case "canaries":
+		return run(ctx, o, listing[api.Canary]{
+			list:   (*client.Client).Canaries,
+			name:   func(c api.Canary) []string { return []string{c.Name} },
+			key:    func(c api.Canary) string { return c.Name + "\x00" + c.File },
+			rows:   func(list []api.Canary) [][]string { return rowsOf(canaryColumns(now), o.wide(), list) },
+			head:   head(canaryColumns(now), o.wide()),
+			stable: quietCanary,
 		})
 	}
 	return fmt.Errorf("%q is none of %s", o.Thing, strings.Join(Things(), ", "))
@@ -240,6 +251,8 @@ func nothing(thing string) string {
 		return "no client is connected"
 	case "rejected":
 		return "nothing was left out"
+	case "canaries":
+		return "no canary documents"
 	}
 	return "no " + thing
 }

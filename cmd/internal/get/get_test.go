@@ -20,6 +20,7 @@ import (
 	"meshbridge/cmd/internal/client"
 	"meshbridge/cmd/internal/get"
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -46,6 +47,15 @@ func world(t *testing.T) *admintest.Bridge {
 	refused.Kinds[0].Nack = "no"
 	b.SetClients(admintest.Client("istiod-0", "mesh-0-of-2.local:16010", "0-of-2", 2), refused)
 	b.SetRejected(convert.Rejection{Source: "orders", Service: "Orders", Host: "orders.mesh", Instance: "10.0.0.9:80", Class: "label", Reason: "label \x1b[31mred: not a name"})
+	echo := admintest.Canary("echo", "blue", "orders.mesh", 50)
+	lane := admintest.Canary("lane", "", "billing.mesh", 0)
+	lane.Services = append(lane.Services, admintest.Canary("lane", "", "lost.mesh", 0).Services...)
+	lane.Services[0].Routes, lane.Services[0].Subsets[1].Endpoints = lane.Services[0].Routes[1:], 0
+	lane.State = convert.CanaryLastGood
+	lane.Faults = []canary.Fault{{Path: "canaries[0].version", Text: "v9 is unknown; billing.mesh has v1, v2"}}
+	plain := admintest.Canary("plain", "", "plain.mesh", 0)
+	plain.Services[0].Routes = plain.Services[0].Routes[1:]
+	b.SetCanaries(convert.CanaryView{File: "/etc/meshbridge/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}, echo, lane, plain)
 	return b
 }
 
@@ -84,7 +94,8 @@ func TestOutput(t *testing.T) {
 			got.Files = append(got.Files, txtar.File{Name: thing + " -o " + format, Data: []byte(out)})
 		}
 	}
-	for thing, name := range map[string]string{"services": "orders.mesh"} {
+	for _, c := range []struct{ thing, name string }{{"services", "orders.mesh"}, {"canaries", "lane"}} {
+		thing, name := c.thing, c.name
 		out, _, err := run(t, get.Options{Thing: thing, Format: "yaml", Name: name}, server)
 		if err != nil {
 			t.Error(err)
@@ -116,7 +127,7 @@ func TestThingsAreFoundByEachOfTheirNames(t *testing.T) {
 	server := world(t).Start(t, nil)
 	for _, c := range []struct{ thing, name string }{
 		{"sources", "dubbo"}, {"services", "orders.mesh"}, {"resources", "orders.mesh"}, {"resources", "registries/orders.mesh"},
-		{"clients", "istiod-0"}, {"clients", "mesh-1-of-2.local:16010"}, {"rejected", "Orders"}, {"rejected", "orders.mesh"},
+		{"clients", "istiod-0"}, {"clients", "mesh-1-of-2.local:16010"}, {"rejected", "Orders"}, {"rejected", "orders.mesh"}, {"canaries", "lane"},
 	} {
 		if out, _, err := run(t, get.Options{Thing: c.thing, Name: c.name}, server); err != nil || strings.Count(out, "\n") < 2 {
 			t.Errorf("%s %s: %v %q", c.thing, c.name, err, out)

@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"meshbridge/cmd/internal/api"
+	"meshbridge/convert"
+	"meshbridge/mcpserver"
+	"meshbridge/mcpserver/store"
+)
+
+func (s *Server) canaries(w http.ResponseWriter, r *http.Request) {
+	state, team := r.URL.Query().Get("state"), r.URL.Query().Get("team")
+	if state != "" && !slices.Contains(api.CanaryStates(), state) {
+		problem(w, http.StatusBadRequest, fmt.Sprintf("state: %q is none of %s", state, strings.Join(api.CanaryStates(), ", ")))
+		return
+	}
+	var list []api.Canary
+	clients, now := s.opts.Clients.Clients(), s.opts.Now()
+	for _, v := range s.opts.Canaries.Canaries() {
+		c := canaryOf(v, clients, now)
+		if (state == "" || c.State == state) && (team == "" || c.Team == team) {
+			list = append(list, c)
+		}
+	}
+	writePage(w, r, list, func(c api.Canary) string { return c.Name + "\x00" + c.File }, same)
+}
+
+// canaryOf tells of a document in the API's words, with the clients that do not have all of it.
+func canaryOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) api.Canary {
+	c := api.Canary{
+		Name: v.Name, Team: v.Team, File: v.File, State: v.State, Served: v.Served,
+		Findings: v.Findings, Services: []api.CanaryService{}, Waiting: waitsOf(v, clients, now),
+	}
+	if v.Since != nil {
+		c.Since = stamp(*v.Since)
+	}
+	for _, f := range v.Faults {
+		c.Faults = append(c.Faults, api.DocumentFault{Path: f.Path, Text: f.Text})
+	}
+	for _, svc := range v.Services {
+		svc.Subsets = append([]api.CanarySubset{}, svc.Subsets...)
+		svc.Routes = append([]api.CanaryRoute{}, svc.Routes...)
+		c.Services = append(c.Services, svc)
+	}
+	if c.State == convert.CanaryServing && len(c.Waiting) > 0 {
+		c.State = api.CanaryWaiting
+	}
+	return c
+}
+
+// waitsOf lists what of a document the clients do not have yet: VirtualServices that are held back for one of them, or all
+// of them for one that has just come.
+func waitsOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) []api.CanaryWait {
+	of := map[string]bool{}
+	for _, key := range v.Resources {
+		of[key.Name] = key.Kind == store.VirtualService
+	}
+	var waits []api.CanaryWait
+	for _, c := range clients {
+		for _, k := range c.Kinds {
+			if k.Kind != store.VirtualService.Kind {
+				continue
+			}
+			for _, h := range k.Held {
+				if of[h.Name] {
+					waits = append(waits, api.CanaryWait{Client: c.Node, Resource: h.Name, Seconds: secondsTo(dueOf(h), now), Reason: h.Reason})
+				}
+			}
+			if k.Waiting != "" && sees(c, v) {
+				waits = append(waits, api.CanaryWait{Client: c.Node, Reason: k.Waiting})
+			}
+		}
+	}
+	return waits
+}
+
+// sees reports whether one of a document's hosts is in the client's shard.
+func sees(c mcpserver.Client, v convert.CanaryView) bool {
+	var shard store.Shard
+	if _, err := fmt.Sscanf(c.Shard, "%d-of-%d", &shard.Index, &shard.Of); err != nil {
+		shard = store.Shard{}
+	}
+	return len(v.Resources) > 0 && slices.ContainsFunc(v.Services, func(s convert.CanaryService) bool { return shard.Has(store.Slot(s.Host)) })
+}
+
+// secondsTo is the whole seconds until a moment, rounded up; 0 once it has come, nil where there is none.
+func secondsTo(due *time.Time, now time.Time) *int {
+	if due == nil {
+		return nil
+	}
+	seconds := int(max(0, due.Sub(now)+time.Second-1) / time.Second)
+	return &seconds
+}
+
+func dueOf(mcpserver.Held) *time.Time { return nil }
