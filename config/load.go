@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"meshbridge/config/follow"
 	"meshbridge/config/strict"
 )
 
@@ -33,11 +34,14 @@ func Locate(places []string) (string, error) {
 	return "", fmt.Errorf("%w at %v: name one with --config", ErrNoFile, places)
 }
 
+// Files is what a configuration was read from: the file itself and the files that it refers to.
+type Files = follow.Files
+
 // Load reads and checks a file. The error joins everything wrong in it (strict.Faults). Files names what was read, also
 // when there is an error, so that it can be watched until it is right.
 func Load(path string, env Env) (*Config, *Files, error) {
 	files := &Files{}
-	data, err := files.read(path)
+	data, err := files.Read(path)
 	if err != nil {
 		return nil, files, strict.Faults{{File: path, Wrong: err.Error(), Right: "a file that can be read"}}
 	}
@@ -56,7 +60,7 @@ func decode(name string, data []byte, dir string, env Env, files *Files) (*Confi
 	c := Default()
 	doc, _ := strict.Decode(name, data, &c, strict.Options{
 		Env:     env,
-		Read:    func(path string) ([]byte, error) { return files.read(within(dir, path)) },
+		Read:    func(path string) ([]byte, error) { return files.Read(within(dir, path)) },
 		Default: DefaultOf,
 		Later:   later(),
 	})

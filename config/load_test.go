@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"meshbridge/config/follow"
 	"meshbridge/config/strict"
 )
 
@@ -130,7 +131,7 @@ func TestABuiltInFileIsLoadedFromBytes(t *testing.T) {
 func TestWhatIsNoFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.yaml")
-	if err := os.WriteFile(big, make([]byte, maxFile+1), 0o600); err != nil {
+	if err := os.WriteFile(big, make([]byte, follow.MaxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{

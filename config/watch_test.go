@@ -342,28 +342,3 @@ func TestWhatChangedBetweenLoadAndWatchIsApplied(t *testing.T) {
 		t.Errorf("applied %v, ended with %v", got, err)
 	}
 }
-
-func TestPollingFindsWhatTheKernelDoesNotTell(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "meshbridge.yaml")
-	write(t, path, fileWith("info", "one"))
-	current, files, err := Load(path, noEnv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &follower{Watcher: &Watcher{Path: path, Env: noEnv, Log: slog.New(slog.DiscardHandler)}, current: current, files: files}
-	var got []string
-	f.apply = func(c *Config) { got = names(c) }
-	if f.look() {
-		t.Error("unchanged files are to be looked at again")
-	}
-	write(t, path, fileWith("info", "two"))
-	if !f.look() || got != nil {
-		t.Errorf("applied %v at the first look: the file may be half written", got)
-	}
-	if !f.look() || !slices.Equal(got, []string{"two"}) {
-		t.Errorf("applied %v at the second look", got)
-	}
-	if f.look() {
-		t.Error("files that were read are to be looked at again")
-	}
-}

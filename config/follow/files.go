@@ -1,4 +1,4 @@
-package config
+package follow
 
 import (
 	"crypto/sha256"
@@ -8,20 +8,21 @@ import (
 	"os"
 )
 
-// maxFile is the most that a configuration file or a secret may hold, in bytes.
-const maxFile = 8 << 20
+// MaxFile is the most that a file may hold, in bytes.
+const MaxFile = 8 << 20
 
-// Files is what a configuration was read from: the file itself and the files that it refers to, each with what it held.
+// Files is what a reading was made of: files and globs of files, each with what it held. The zero value has none.
 type Files struct {
 	seen []seen
 }
 
 type seen struct {
-	path string
+	path string // or a glob
+	glob bool
 	sum  [sha256.Size]byte // zero if it could not be read
 }
 
-// Paths lists the files in the order in which they were read.
+// Paths lists the files and globs in the order in which they were read.
 func (f *Files) Paths() []string {
 	paths := make([]string, len(f.seen))
 	for i, s := range f.seen {
@@ -43,16 +44,19 @@ func (f *Files) Sum() [sha256.Size]byte {
 func (f *Files) Look() [sha256.Size]byte {
 	now := Files{}
 	for _, s := range f.seen {
-		data, err := readFile(s.path)
-		now.seen = append(now.seen, seen{s.path, sum(data, err)})
+		if s.glob {
+			now.Glob(s.path)
+		} else {
+			_, _ = now.Read(s.path) // what it held, or that it could not be read, is in the sum
+		}
 	}
 	return now.Sum()
 }
 
-// read reads a file and remembers what it held.
-func (f *Files) read(path string) ([]byte, error) {
-	data, err := readFile(path)
-	f.seen = append(f.seen, seen{path, sum(data, err)})
+// Read reads a file and remembers what it held.
+func (f *Files) Read(path string) ([]byte, error) {
+	data, err := ReadFile(path)
+	f.seen = append(f.seen, seen{path: path, sum: sum(data, err)})
 	return data, err
 }
 
@@ -63,8 +67,21 @@ func sum(data []byte, err error) [sha256.Size]byte {
 	return sha256.Sum256(data)
 }
 
-// readFile reads a regular file of bounded size. It opens nothing else: a pipe without a writer would block for ever.
-func readFile(path string) ([]byte, error) {
+// folders are those in which a change can change what the files are.
+func (f *Files) folders() []string {
+	var all []string
+	for _, s := range f.seen {
+		if s.glob {
+			all = append(all, globFolders(s.path)...)
+		} else {
+			all = append(all, folders(s.path)...)
+		}
+	}
+	return unique(all)
+}
+
+// ReadFile reads a regular file of bounded size. It opens nothing else: a pipe without a writer would block for ever.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -76,12 +93,12 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("read %s: more than %d bytes", path, maxFile)
+	if len(data) > MaxFile {
+		return nil, fmt.Errorf("read %s: more than %d bytes", path, MaxFile)
 	}
 	return data, nil
 }
