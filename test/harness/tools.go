@@ -44,7 +44,7 @@ func Integration() []Tool {
 
 // EndToEnd lists what the end-to-end tests start.
 func EndToEnd() []Tool {
-	return append(Integration(), IstiodNewest, Istiod124, IstioCRDs, Kube, StockEnvoy)
+	return append(append(Integration(), IstiodNewest, Istiod124, IstioCRDs, Validator, Kube, StockEnvoy), Consumers()...)
 }
 
 // pilot builds pilot-discovery as Istio's own build does, without debug information.

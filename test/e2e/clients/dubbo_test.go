@@ -1,0 +1,109 @@
+//go:build e2e
+
+package clients
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"meshbridge/test/harness"
+)
+
+// dubboSettings are those of an application that discovers in its registry.
+func (w *world) dubboSettings() string {
+	return fmt.Sprintf("dubbo: {application: {name: shop}, registry: {address: 'zookeeper://%s'}}", w.network.Outside(w.zk.Addr))
+}
+
+func (w *world) dubboBySettings(t *testing.T) {
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, snippet(t, "dubbo-settings"))
+	before := requests(w.sidecar, passthrough)
+	for range 20 {
+		greeted(t, consumer, "greet")
+	}
+	if n := requests(w.sidecar, dubbo); n != 1 {
+		t.Errorf("20 calls over dubbo:// were %d connections to the cluster of the host, want 1", n)
+	}
+	if n := requests(w.sidecar, passthrough) - before; n > 0 {
+		t.Errorf("%d connections went past the host", n)
+	}
+}
+
+func (w *world) dubboByAnnotation(t *testing.T) {
+	// A url needs no registry, nor is it in the way of one.
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, w.dubboSettings(), "--spring.profiles.active=annotated")
+	before := requests(w.sidecar, dubbo)
+	greeted(t, consumer, "greet")
+	if n := requests(w.sidecar, dubbo) - before; n != 1 {
+		t.Errorf("a consumer over dubbo:// made %d connections to the cluster of the host, want 1", n)
+	}
+
+	// Of Triple every call is balanced, and may be routed by its headers.
+	calls(t, 20, consumer, w.sidecar, "greetTriple", "hello greetTriple", triple)
+	for host, u := range w.sidecar.Upstreams()[triple] {
+		if u.Requests == 0 {
+			t.Errorf("of 20 calls over tri:// none was for %s", host)
+		}
+	}
+	w.kube.Apply(snippet(t, "triple-header"))
+	eventually(t, "a call over tri:// with the attachment goes to the gray provider", func() error {
+		before := requests(w.sidecar, gray)
+		greeted(t, consumer, "greetTriple?stage=canary")
+		if requests(w.sidecar, gray) == before {
+			return fmt.Errorf("it went to another one")
+		}
+		return nil
+	})
+	calls(t, 5, consumer, w.sidecar, "greetTriple", "hello greetTriple", triple)
+}
+
+func (w *world) dubboConnections(t *testing.T) {
+	settings := snippet(t, "dubbo-settings")
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, strings.ReplaceAll(settings, ":20880", ":20880?"+flat(snippet(t, "dubbo-connections"))))
+	before := requests(w.sidecar, dubbo)
+	for range 20 {
+		greeted(t, consumer, "greet")
+	}
+	t.Log(w.sidecar.Upstreams(), consumer.Log())
+	if n := requests(w.sidecar, dubbo) - before; n != 4 {
+		t.Errorf("a consumer with connections=4 made %d", n)
+	}
+}
+
+func (w *world) dubboUnchanged(t *testing.T) {
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, w.dubboSettings())
+	byHost, past := requests(w.sidecar, dubbo, triple), w.toProviders()
+	for range 5 {
+		greeted(t, consumer, "greet")
+	}
+	t.Log(w.sidecar.Upstreams(), consumer.Log())
+	if n := requests(w.sidecar, dubbo, triple) - byHost; n > 0 {
+		t.Errorf("a consumer that discovers made %d connections to the cluster of the host", n)
+	}
+	if w.toProviders() == past {
+		t.Errorf("a consumer that discovers made no connection to a provider through %s", passthrough)
+	}
+}
+
+// toProviders is how many connections the sidecar has passed through to Dubbo providers.
+func (w *world) toProviders() (sum int64) {
+	upstreams := w.sidecar.Upstreams()[passthrough]
+	for _, p := range []*harness.DubboProcess{w.base, w.gray} {
+		for _, port := range []int{p.DubboPort, p.TriplePort} {
+			sum += upstreams[fmt.Sprintf("%s:%d", p.Address, port)].Connections
+		}
+	}
+	return sum
+}
+
+func greeted(t *testing.T, consumer *harness.Consumer, client string) {
+	t.Helper()
+	name, _, _ := strings.Cut(client, "?")
+	got, err := consumer.Call(client)
+	if err != nil {
+		t.Fatalf("call by %s: %v", client, err)
+	}
+	if want := "hello " + name; got != want {
+		t.Fatalf("%s was answered %q, want %q", client, got, want)
+	}
+}
