@@ -14,8 +14,10 @@ func newCheck(t terminal) *cobra.Command {
 		Use:   "check",
 		Short: "Find what is wrong with a running bridge, and say what to do",
 		Long: `Ask a running bridge for its state and judge it: whether it answers and its gate is open, its sources,
-what was left out, the istiods that are connected, what they refused, and whether their shards hold
-every host once. Several servers are taken for replicas, which should serve the same: their sources,
+what was left out, the canary documents (which are not served as their files say, and why; subsets
+without instances or with shared ones; how far a rollout is), what objects of other people do to those
+of the bridge, how many hosts every proxy must know, the istiods that are connected, what they refused,
+and whether their shards hold every host once. Several servers are taken for replicas, which should serve the same: their sources,
 hosts and the versions of their resources are compared, and each difference comes with its likely
 reason (a loss that one holds back, a registry that one cannot read, something retained, a poll).
 

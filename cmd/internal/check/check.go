@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"meshbridge/cmd/internal/api"
@@ -23,6 +25,7 @@ type Bridge struct {
 	Rejected  []api.Rejection
 	Clients   []api.Client
 	Resources []api.Resource
+	Canaries  []api.Canary
 	Services  []api.Service // only of replicas
 }
 
@@ -37,6 +40,7 @@ type Finding struct {
 type Section struct {
 	Name     string
 	Fine     string // what to say when there is no finding, after OK; may be empty
+	Verdict  string // what to say instead of OK or trouble; may be empty
 	Findings []Finding
 }
 
@@ -59,6 +63,7 @@ func Ask(ctx context.Context, c *client.Client, replica bool) Bridge {
 		func() (err error) { b.Rejected, err = c.Rejected(ctx, nil); return },
 		func() (err error) { b.Clients, err = c.Clients(ctx, nil); return },
 		func() (err error) { b.Resources, err = c.Resources(ctx, nil); return },
+		func() (err error) { b.Canaries, err = c.Canaries(ctx, nil); return },
 	}
 	if replica {
 		steps = append(steps, func() (err error) { b.Services, err = c.Services(ctx, nil); return })
@@ -92,7 +97,7 @@ func Judge(bridges []Bridge, now time.Time) []Section {
 		if several {
 			of = " of " + b.Server
 		}
-		for _, s := range []Section{gate(b), sourcesOf(b, now), rejectedOf(b)} {
+		for _, s := range slices.Concat([]Section{gate(b), sourcesOf(b, now), rejectedOf(b)}, canaries(b)) {
 			s.Name += of
 			report = append(report, s)
 		}
@@ -105,11 +110,20 @@ func Judge(bridges []Bridge, now time.Time) []Section {
 		}
 		services = max(services, servicesOf(b))
 	}
-	report = append(report, clientsOf(streams, now), shards(streams, services, several))
+	report = append(report, conflicts(up[0].Resources), visibility(up[0].Resources), clientsOf(streams, now), shards(streams, services, several))
 	if len(up) > 1 {
 		report = append(report, replicas(up))
 	}
 	return report
+}
+
+// cleaned are the lines of a remedy, which may tell a file's own words.
+func cleaned(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, term.Clean(strings.TrimSpace(line)))
+	}
+	return lines
 }
 
 // Print writes the report, and reports whether there is trouble.
@@ -124,6 +138,9 @@ func Print(out io.Writer, report []Section) (trouble bool, err error) {
 		case s.Fine != "":
 			verdict = "OK (" + s.Fine + ")"
 		}
+		if s.Verdict != "" {
+			verdict = s.Verdict
+		}
 		if _, err := fmt.Fprintf(out, "Checking %s... %s\n", s.Name, verdict); err != nil {
 			return trouble, err
 		}
@@ -134,7 +151,7 @@ func Print(out io.Writer, report []Section) (trouble bool, err error) {
 			}
 			line := "  " + mark + " " + term.Clean(f.What)
 			if f.Remedy != "" {
-				line += "\n    " + f.Remedy
+				line += "\n    " + strings.Join(cleaned(f.Remedy), "\n    ")
 			}
 			if _, err := fmt.Fprintln(out, line); err != nil {
 				return trouble, err

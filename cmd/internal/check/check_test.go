@@ -122,6 +122,12 @@ func examples() []example {
 		{"several streams of one authority", []check.Bridge{with(healthy(600), streams("0-of-2", "1-of-2", "1-of-2"))}},
 		{"shards that are too large", []check.Bridge{with(healthy(10000), streams(""))}},
 		{"shards that are too small", []check.Bridge{with(healthy(100), streams("0-of-2", "1-of-2"))}},
+		{"documents are served", []check.Bridge{with(healthy(3), func(b *check.Bridge) { b.Canaries = []api.Canary{document("echo", "blue")} })}},
+		{"documents with faults", []check.Bridge{with(healthy(3), invalid(ago))}},
+		{"rollouts to know of", []check.Bridge{with(healthy(3), rollouts)}},
+		{"rollouts in trouble", []check.Bridge{with(healthy(3), astray)}},
+		{"objects that meet others", []check.Bridge{with(healthy(3), func(b *check.Bridge) { b.Resources = append(b.Resources, rules(1)...) })}},
+		{"all see very many hosts", []check.Bridge{with(healthy(2002), func(b *check.Bridge) { b.Resources[0].ExportTo = []string{"."}; streams("0-of-8")(b) })}},
 		{"replicas share the shards", []check.Bridge{
 			with(healthy(600), streams("0-of-2")), with(with(healthy(600), streams("1-of-2")), other),
 		}},
