@@ -9,6 +9,9 @@ import (
 	"time"
 
 	networkingpb "istio.io/api/networking/v1alpha3"
+
+	"meshbridge/convert/canary"
+	"meshbridge/mcpserver/store"
 )
 
 // ManagedByLabel marks what the bridge generates; its value is ManagedBy.
@@ -20,6 +23,14 @@ const (
 // Created is the create time of every generated object. It is the same on every replica and after every restart, and lies
 // so far ahead that an object of the same host that somebody wrote by hand is the older one, which Istio lets win.
 func Created() time.Time { return time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// created is the create time of objects of a kind: with precedence override, rules for traffic are older than any of other people.
+func (r *Rules) created(kind store.Kind) time.Time {
+	if kind != store.ServiceEntry && r.config.Canary.Precedence == canary.PrecedenceOverride {
+		return time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return Created()
+}
 
 // tlsModeLabel tells Istio that an endpoint takes mutual TLS.
 const tlsModeLabel = "security.istio.io/tlsMode"

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -16,11 +17,12 @@ import (
 type Result struct {
 	Resources []*store.Resource // by kind and name
 	Rejected  []Rejection
+	Canaries  []CanaryView // by name
 }
 
-// Convert translates once: all services of each source, by the source's name. It is the same way that Run goes, without
-// memory of the past. Host names of instances are looked up once, if lookup is not nil.
-func Convert(ctx context.Context, rules *Rules, services map[string][]*sources.Service, lookup Lookup) Result {
+// Convert translates once: all services of each source, by the source's name, and what files say of canaries. It is the same
+// way that Run goes, without memory of the past. Host names of instances are looked up once, if lookup is not nil.
+func Convert(ctx context.Context, rules *Rules, services map[string][]*sources.Service, canaries []canary.Entry, lookup Lookup) Result {
 	reports := map[sources.Ref]*sources.Service{}
 	changes := []sources.Change{}
 	now := Created()
@@ -32,8 +34,9 @@ func Convert(ctx context.Context, rules *Rules, services map[string][]*sources.S
 		}
 	}
 	e := newEngine(rules, func(ref sources.Ref) *sources.Service { return reports[ref] }, lookups(ctx, rules, changes, lookup))
+	e.entries = &canaries
 	change := e.step(changes, true, now)
-	return Result{Resources: change.Put, Rejected: e.rejections()}
+	return Result{Resources: change.Put, Rejected: e.rejections(), Canaries: e.canaries()}
 }
 
 // lookups asks for every host name once.

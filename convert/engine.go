@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -20,20 +21,22 @@ type engine struct {
 	read   func(sources.Ref) *sources.Service // the last report of a service, or nil
 	lookup func(string) []netip.Addr          // the addresses of a host name as far as they are known
 
-	refs  map[sources.Ref]*refState
-	hosts hosts
-	vips  *vips
-	saved map[string]record          // from disk, until a host takes it
-	gone  map[string][]goneRecord    // from disk, until the gate opens
-	wrote map[string]string          // what is on disk of each host
-	users map[string]map[string]bool // the hosts that need a host name
-	count map[classCount]int         // rejections by source and class; the key's count is 0
-	dirty map[string]time.Time       // hosts to convert, and when the first report was seen that made them so
-	dues  dues
-	open  bool
-	built int                              // resources since metrics last asked
-	event time.Time                        // of what is being worked on
-	batch map[sources.Ref]*sources.Service // read already in this step
+	refs      map[sources.Ref]*refState
+	hosts     hosts
+	vips      *vips
+	entries   *[]canary.Entry // what the files say of canaries, to be adopted; nil: nothing new
+	documents documents
+	saved     map[string]record          // from disk, until a host takes it
+	gone      map[string][]goneRecord    // from disk, until the gate opens
+	wrote     map[string]string          // what is on disk of each host
+	users     map[string]map[string]bool // the hosts that need a host name
+	count     map[classCount]int         // rejections by source and class; the key's count is 0
+	dirty     map[string]time.Time       // hosts to convert, and when the first report was seen that made them so
+	dues      dues
+	open      bool
+	built     int                              // resources since metrics last asked
+	event     time.Time                        // of what is being worked on
+	batch     map[sources.Ref]*sources.Service // read already in this step
 
 	puts    map[store.Key]*store.Resource // of the step that is being made
 	removes map[store.Key]string
@@ -53,6 +56,7 @@ func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup fun
 		dirty:  map[string]time.Time{},
 		batch:  map[sources.Ref]*sources.Service{},
 	}
+	e.documents = documents{all: map[string]*document{}}
 	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch, queued: map[string]bool{}}
 	return e
 }
@@ -96,6 +100,7 @@ func (e *engine) takeIn(changes []sources.Change, now time.Time) {
 // build converts the hosts that changed, once the gate is open.
 func (e *engine) build(open bool, now time.Time) store.Change {
 	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
+	e.announce()
 	if !e.open && !open {
 		return store.Change{}
 	}
@@ -110,6 +115,7 @@ func (e *engine) build(open bool, now time.Time) store.Change {
 			e.touch(host)
 		}
 	}
+	e.accept(now) // what only the documents changed
 	for len(e.dirty) > 0 {
 		round, order := e.dirty, e.order()
 		e.dirty = map[string]time.Time{} // an emptied map would keep the size, and the cost of walking it, of its largest round
@@ -120,6 +126,7 @@ func (e *engine) build(open bool, now time.Time) store.Change {
 		}
 		e.event = now
 		e.hosts.settle()
+		e.accept(now)
 		for _, host := range e.vips.freed {
 			e.touch(host)
 		}
@@ -216,8 +223,10 @@ func (e *engine) convert(host string, now time.Time) {
 		e.drop(s)
 		return
 	}
-	d := e.rules.draft(host, parts, s.memory, now, e.lookup)
-	s.memory = d.memory
+	docs := e.documents.at(host)
+	d := e.rules.draft(host, parts, docs, s.memory, s.rollout, now, e.lookup)
+	e.judge(d, docs, s.memory.Subsets)
+	s.memory, s.rollout = d.memory, d.next
 	e.lookups(s, d.merged.lookups)
 	var resources []*store.Resource
 	if len(d.ports) == 0 {
@@ -237,6 +246,7 @@ func (e *engine) convert(host string, now time.Time) {
 	}
 	e.tally(&s.rejected, &d.merged.rejected)
 	e.show(s, d)
+	s.populated, s.documents = d.next.populated, d.describe()
 	e.serve(s, resources)
 	for _, p := range parts {
 		if !p.claim.since.IsZero() {

@@ -11,6 +11,7 @@ import (
 
 	networkingpb "istio.io/api/networking/v1alpha3"
 
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 )
 
@@ -31,12 +32,20 @@ type draft struct {
 	ports  []servedPort
 	due    time.Time // when time alone changes it
 	now    time.Time
+
+	// Of hosts that documents name.
+	docs    []*document // in force, by name
+	plan    *canary.Plan
+	names   []string // of the plan's subsets
+	objects []canary.Object
+	past    rollout
+	next    rollout
 }
 
 // draft joins the parts of a host and decides its ports. A draft without ports is not served.
-func (r *Rules) draft(host string, parts []part, before memory, now time.Time, lookup func(string) []netip.Addr) *draft {
+func (r *Rules) draft(host string, parts []part, docs []*document, before memory, past rollout, now time.Time, lookup func(string) []netip.Addr) *draft {
 	slices.SortFunc(parts, compareParts)
-	d := &draft{rules: r, host: host, parts: parts, merged: r.merge(host, parts, lookup), now: now}
+	d := &draft{rules: r, host: host, parts: parts, merged: r.merge(host, parts, r.labelKeys(docs), lookup), now: now}
 	d.hold(before)
 	d.number()
 	if len(d.ports) == 0 {
@@ -52,7 +61,7 @@ func (r *Rules) draft(host string, parts []part, before memory, now time.Time, l
 		d.memory.Split = slices.ContainsFunc(d.merged.endpoints, func(e *endpoint) bool { return len(e.ports) < len(d.ports) })
 	}
 	d.memory.Namespace = d.namespace(before.Namespace)
-	d.memory.Subsets = d.holdSubsets(before.Subsets)
+	d.roll(before, past, docs)
 	return d
 }
 
@@ -191,6 +200,7 @@ func (d *draft) resources(addrs []netip.Addr, changed time.Time) []*store.Resour
 	for _, o := range d.layout() {
 		spec := d.entry(o, addrs)
 		if r := d.resource(store.ServiceEntry, o.name, changed, entryFaults(d.memory.Namespace, spec), func(m store.Meta) (*store.Resource, error) {
+			m.Parts = d.entryParts(o)
 			return store.New(m, spec)
 		}); r != nil {
 			all = append(all, r)
@@ -198,12 +208,13 @@ func (d *draft) resources(addrs []netip.Addr, changed time.Time) []*store.Resour
 	}
 	if spec := d.rule(); spec != nil && len(all) > 0 {
 		if r := d.resource(store.DestinationRule, objectName(rulePrefix+d.host), changed, ruleFaults(d.memory.Namespace, spec), func(m store.Meta) (*store.Resource, error) {
+			m.Parts = d.ruleParts()
 			return store.New(m, spec)
 		}); r != nil {
 			all = append(all, r)
 		}
 	}
-	return all
+	return append(all, d.routes(all, changed)...)
 }
 
 func (d *draft) resource(kind store.Kind, name string, changed time.Time, faults []string, encode func(store.Meta) (*store.Resource, error)) *store.Resource {
@@ -215,7 +226,7 @@ func (d *draft) resource(kind store.Kind, name string, changed time.Time, faults
 		Key:     store.Key{Kind: kind, Name: d.memory.Namespace + "/" + name},
 		Host:    d.host,
 		Labels:  d.top().meta,
-		Created: Created(),
+		Created: d.rules.created(kind),
 		Sources: d.sources(),
 		Changed: changed,
 	}

@@ -44,7 +44,7 @@ func TestGolden(t *testing.T) {
 				in[f.Name] = string(f.Data)
 			}
 			c := parseCase(t, in["config.yaml"], in["reports.yaml"], in["names.yaml"])
-			result := Convert(context.Background(), c.rules, c.services, c.lookup)
+			result := Convert(context.Background(), c.rules, c.services, nil, c.lookup)
 			out := []txtar.File{
 				{Name: "istio.yaml", Data: []byte(istioYAML(t, result.Resources))},
 				{Name: "rejected", Data: []byte(rejectedText(result.Rejected))},

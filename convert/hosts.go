@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -44,6 +45,7 @@ type hostState struct {
 	namespace string
 	rejected  rejections
 	lookups   []string  // host names whose addresses it needs
+	rollout             // of hosts that documents name
 	due       time.Time // the soonest that it is among the dues; zero: it is not
 }
 
@@ -62,17 +64,34 @@ type heldPort struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// heldSubset is a subset that is served; Since says when it lost its last endpoint.
+// heldSubset is a subset that is served. Its name stays what it is while it is held.
 type heldSubset struct {
-	Label string    `json:"label"`
-	Value string    `json:"value"`
-	Since time.Time `json:"since,omitzero"`
+	Name     string            `json:"name"`
+	Labels   map[string]string `json:"labels"`             // that its endpoints have; one, where a value was discovered
+	Failover []string          `json:"failover,omitempty"` // label=value of the endpoints that come first
+	Routed   bool              `json:"routed,omitempty"`   // a document named it last
+	Aside    bool              `json:"aside,omitempty"`    // another one had the name that it wished for
+	Since    time.Time         `json:"since,omitzero"`     // when it lost its last endpoint, or its last route
+
+	added time.Time // when it came to be in this process
+}
+
+func (s heldSubset) id() string { return canary.SubsetID(s.Labels, s.Failover) }
+
+// discovered is the label and value of a subset that endpoints' labels make, or "".
+func (s heldSubset) discovered() (label, value string) {
+	if len(s.Labels) != 1 || len(s.Failover) > 0 {
+		return "", ""
+	}
+	for label, value = range s.Labels {
+	}
+	return label, value
 }
 
 // retains reports whether something is served that a bridge starting now would not find out.
 func (m memory) retains() bool {
 	return m.Capped || slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
-		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() })
+		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() || s.Aside })
 }
 
 // claims are those that have the host.

@@ -47,15 +47,21 @@ func newLabelRules(l Labels, subsetKeys []string, volatile globs) labelRules {
 	return r
 }
 
-// take chooses, renames and sanitises labels. What is dropped is told to reject.
-func (r *labelRules) take(metadata map[string]string, reject func(class, reason string)) map[string]string {
+// take chooses, renames and sanitises labels; more are keys that it takes as if the configuration named them. What is dropped is
+// told to reject.
+func (r *labelRules) take(metadata map[string]string, more []string, reject func(class, reason string)) map[string]string {
 	taken := make(map[string]string, len(r.set)+len(r.keys))
 	keys := r.keys
-	if len(r.globs) > 0 {
+	switch {
+	case len(r.globs) > 0:
 		keys = slices.Sorted(maps.Keys(metadata))
+	case len(more) > 0:
+		keys = slices.Concat(keys, more)
+		slices.Sort(keys)
+		keys = slices.Compact(keys)
 	}
 	for _, key := range keys {
-		if _, renamed := r.rename[key]; renamed || metadata[key] == "" || !r.takes(key) {
+		if _, renamed := r.rename[key]; renamed || metadata[key] == "" || !r.takes(key) && !(slices.Contains(more, key) && !r.exclude.match(strings.ToLower(key))) {
 			continue
 		}
 		if ofIstio(key) {

@@ -43,12 +43,14 @@ type merged struct {
 	lookups    []string
 	rejected   rejections
 
-	byAddr map[netip.Addr][]*endpoint
+	byAddr    map[netip.Addr][]*endpoint
+	labelKeys []string // that documents ask for
 }
 
 // merge joins the endpoints of all parts, which are in order of precedence. For one address:port the first part decides.
-func (r *Rules) merge(host string, parts []part, lookup func(string) []netip.Addr) *merged {
-	m := &merged{ports: map[string]port{}, byAddr: map[netip.Addr][]*endpoint{}}
+// labelKeys are taken beside what the settings name.
+func (r *Rules) merge(host string, parts []part, labelKeys []string, lookup func(string) []netip.Addr) *merged {
+	m := &merged{ports: map[string]port{}, byAddr: map[netip.Addr][]*endpoint{}, labelKeys: labelKeys}
 	for i, p := range parts {
 		if p.svc == nil {
 			m.retained = m.retained || m.namespaces == nil
@@ -131,7 +133,7 @@ func (m *merged) instance(r *Rules, p part, order int, in *sources.Instance, met
 	if err != nil {
 		reject(ClassLocality, err.Error())
 	}
-	tags := p.set.labels.take(metadata, reject)
+	tags := p.set.labels.take(metadata, m.labelKeys, reject)
 	if r.config.Mesh.TLS == TLSIstio {
 		if tags == nil {
 			tags = map[string]string{}

@@ -138,7 +138,7 @@ func TestChangesOneByOneEndWhereAFreshStartDoes(t *testing.T) {
 		for ref, s := range w.reports {
 			services[ref.Source] = append(services[ref.Source], s)
 		}
-		result := Convert(context.Background(), rules, services, nil)
+		result := Convert(context.Background(), rules, services, nil, nil)
 		fresh := store.NewStore()
 		fresh.Apply(store.Change{Put: result.Resources})
 		if diff := cmp.Diff(stateOf(fresh), w.state()); diff != "" {

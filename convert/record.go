@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"meshbridge/sources"
@@ -12,6 +13,10 @@ import (
 
 // unusedKeep is how long a record stays whose host has not come back.
 const unusedKeep = 24 * time.Hour
+
+// canaryRecord begins the keys of records that are not of hosts but of documents: the content that was last in force. No host has
+// a slash.
+const canaryRecord = "canary/"
 
 // record is what is kept on disk of a host: only what a bridge that starts now would not find out by itself.
 type record struct {
@@ -36,7 +41,12 @@ type goneRecord struct {
 func (e *engine) load(raw map[string]string) (damaged []string) {
 	e.saved, e.gone = make(map[string]record, len(raw)), make(map[string][]goneRecord, len(raw))
 	addrs := map[string][]netip.Addr{}
+	contents := map[string]string{}
 	for _, host := range slices.Sorted(maps.Keys(raw)) {
+		if document, ok := strings.CutPrefix(host, canaryRecord); ok {
+			contents[document] = raw[host]
+			continue
+		}
 		var r record
 		if err := json.Unmarshal([]byte(raw[host]), &r); err != nil {
 			damaged = append(damaged, host)
@@ -48,13 +58,14 @@ func (e *engine) load(raw map[string]string) (damaged []string) {
 		}
 	}
 	e.vips = newVIPs(e.rules.ranges, addrs)
-	return damaged
+	return append(damaged, e.documents.load(contents)...)
 }
 
 // recall gives a new host the memory of a former process.
 func (e *engine) recall(s *hostState) {
 	if r, ok := e.saved[s.name]; ok {
 		s.memory = r.Memory
+		s.memory.Subsets = slices.DeleteFunc(s.memory.Subsets, func(sub heldSubset) bool { return len(sub.Labels) == 0 })
 		delete(e.saved, s.name)
 	}
 }

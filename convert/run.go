@@ -57,9 +57,9 @@ type Converter struct {
 	wake     chan struct{}
 
 	mu       sync.Mutex
-	engine   *engine        // guarded by mu
-	next     *Rules         // guarded by mu: to be adopted, or nil
-	canaries []canary.Entry // guarded by mu: to be adopted
+	engine   *engine         // guarded by mu
+	next     *Rules          // guarded by mu: to be adopted, or nil
+	canaries *[]canary.Entry // guarded by mu: to be adopted, or nil
 }
 
 // New makes a converter; Run does the work.
@@ -167,6 +167,9 @@ func (c *Converter) takeIn(changes []sources.Change, open bool) (opening bool) {
 	if c.next != nil {
 		c.engine.adopt(c.next, c.opts.Now())
 		c.next = nil
+	}
+	if c.canaries != nil {
+		c.engine.entries, c.canaries = c.canaries, nil
 	}
 	c.engine.takeIn(changes, c.opts.Now())
 	return open && !c.engine.open

@@ -16,7 +16,10 @@ func (e *engine) drop(s *hostState) {
 	e.vips.release(s.name, s.addrs)
 	e.lookups(s, nil)
 	e.tally(&s.rejected, nil)
-	s.memory, s.addrs = memory{}, nil
+	s.memory, s.addrs, s.rollout = memory{}, nil, rollout{}
+	for _, doc := range e.documents.at(s.name) {
+		doc.unsee(s.name)
+	}
 	s.endpoints, s.ports, s.subsets, s.sources = 0, nil, nil, nil
 	e.record(s, false)
 	if len(s.wants) == 0 {
@@ -75,10 +78,10 @@ func (e *engine) resolved(names []string, now time.Time) {
 func (e *engine) show(s *hostState, d *draft) {
 	s.endpoints, s.ports, s.sources, s.namespace = len(d.merged.endpoints), d.ports, d.sources(), d.memory.Namespace
 	s.subsets = nil
-	if len(s.memory.Subsets) > 0 {
-		s.subsets = subsetNames(s.memory.Subsets)
-		slices.Sort(s.subsets)
+	for _, sub := range s.memory.Subsets {
+		s.subsets = append(s.subsets, sub.Name)
 	}
+	slices.Sort(s.subsets)
 }
 
 // tally replaces rejections and keeps their counts.
@@ -104,6 +107,9 @@ func (e *engine) adopt(rules *Rules, now time.Time) {
 		for _, s := range e.hosts.all {
 			s.addrs = nil
 		}
+	}
+	for _, doc := range e.documents.all {
+		doc.check = true
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(e.refs), compareRefs) {
 		e.report(ref, e.read(ref), now, true)

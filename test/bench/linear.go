@@ -86,7 +86,7 @@ func (l *Linear) shard(service int) int { return service % l.shards }
 
 // convert makes the resource of a service.
 func (l *Linear) convert(i, change int) (*mcppb.Resource, error) {
-	result := convert.Convert(l.ctx, l.rules, map[string][]*sources.Service{scripted: {l.world.service(i, change)}}, nil)
+	result := convert.Convert(l.ctx, l.rules, map[string][]*sources.Service{scripted: {l.world.service(i, change)}}, nil, nil)
 	for _, r := range result.Resources {
 		if r.Kind == store.ServiceEntry {
 			return r.Message()

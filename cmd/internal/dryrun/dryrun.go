@@ -25,7 +25,7 @@ func Run(ctx context.Context, rules *convert.Rules, all map[string]sources.Sourc
 	if err != nil {
 		return convert.Result{}, err
 	}
-	result := convert.Convert(ctx, rules, services, lookup)
+	result := convert.Convert(ctx, rules, services, nil, lookup)
 	result.Rejected = append(unread, result.Rejected...)
 	return result, nil
 }

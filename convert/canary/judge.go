@@ -1,0 +1,158 @@
+package canary
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Verdict is what one host says of a document's content.
+type Verdict struct {
+	endpoints bool            // it has any
+	primary   bool            // one of them is the primary's
+	http      bool            // it has a port with headers
+	known     []bool          // by canary: it has the canary's version, or had it not long ago
+	versions  map[string]bool // that it has
+}
+
+// Judge applies a document's content to a host that it names.
+func (r Rules) Judge(d *Document, h Host) Verdict {
+	v := Verdict{endpoints: len(h.Endpoints) > 0, http: len(h.ports(layerHTTP)) > 0, versions: map[string]bool{}}
+	p := r.Plan([]Served{{Document: d}}, h)
+	v.primary = p.Endpoints(p.primary, "") > 0
+	for _, e := range h.Endpoints {
+		if value := e.Labels[r.label(d)]; value != "" {
+			v.versions[value] = true
+		}
+	}
+	for i := range d.Canaries {
+		selector := d.Canaries[i].Selector(r.label(d))
+		known := p.count(selector, "") > 0 || slices.ContainsFunc(h.Retained, func(labels map[string]string) bool { return maps.Equal(labels, selector) })
+		v.known = append(v.known, known)
+	}
+	return v
+}
+
+// Equal reports whether two verdicts say the same.
+func (v Verdict) Equal(o Verdict) bool {
+	return v.endpoints == o.endpoints && v.primary == o.primary && v.http == o.http && slices.Equal(v.known, o.known) && maps.Equal(v.versions, o.versions)
+}
+
+// Faults are the reasons why a content that has never been in force may not come into force in the world as it is. verdicts
+// are those of the hosts that its services name.
+func Faults(d *Document, verdicts map[string]Verdict) []Fault {
+	var faults []Fault
+	add := func(path, format string, args ...any) {
+		faults = append(faults, Fault{Path: path, Text: path + ": " + fmt.Sprintf(format, args...)})
+	}
+	hosts := slices.Sorted(maps.Keys(verdicts))
+	any := func(has func(Verdict) bool) bool {
+		return slices.ContainsFunc(hosts, func(h string) bool { return has(verdicts[h]) })
+	}
+	for _, h := range hosts {
+		if v := verdicts[h]; v.endpoints && !v.primary && d.Primary != nil && !d.finished() {
+			add("primary", "%s has no ready endpoint of it, so all other requests would fail; %s", h, v.words(h))
+		}
+	}
+	for i, c := range d.Canaries {
+		if c.Version != "" && !any(func(v Verdict) bool { return v.known[i] }) {
+			add(fmt.Sprintf("canaries[%d].version", i), "%q: %s", c.Version, versions(hosts, verdicts))
+		}
+		if len(c.Headers) > 0 && !any(func(v Verdict) bool { return v.http }) {
+			add(fmt.Sprintf("canaries[%d].headers", i), "no service has an HTTP or gRPC port, and others have no headers: divide by weight or by from")
+		}
+	}
+	return faults
+}
+
+// finished reports whether the canaries get all requests, so that the primary may be gone.
+func (d *Document) finished() bool {
+	sum := 0
+	for _, c := range d.Canaries {
+		sum += c.Weight
+	}
+	return sum >= 100 && d.From == nil
+}
+
+func versions(hosts []string, verdicts map[string]Verdict) string {
+	var all []string
+	for _, h := range hosts {
+		all = append(all, verdicts[h].words(h))
+	}
+	return strings.Join(all, "; ")
+}
+
+func (v Verdict) words(host string) string {
+	if len(v.versions) == 0 {
+		return host + " has no versions"
+	}
+	noun := "versions"
+	if len(v.versions) == 1 {
+		noun = "version"
+	}
+	return fmt.Sprintf("%s has %s %s", host, noun, strings.Join(slices.Sorted(maps.Keys(v.versions)), ", "))
+}
+
+// Conflicts are the reasons why a document may not come into force beside another one that is, at a host that both name.
+func Conflicts(d *Document, other *Document, host string) []Fault {
+	var faults []Fault
+	if d.decides() && other.decides() {
+		path := "primary"
+		if d.Primary == nil {
+			path = fmt.Sprintf("canaries[%d].weight", slices.IndexFunc(d.Canaries, func(c Canary) bool { return c.Weight > 0 }))
+		}
+		faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s says already what becomes of the requests to %s: say it in one of the two", path, other.Name, host)})
+	}
+	for i, c := range d.Canaries {
+		for _, o := range other.Canaries {
+			if len(c.Headers) > 0 && sameHeaders(c.Headers, o.Headers) && sameFrom(d.From, other.From) {
+				path := fmt.Sprintf("canaries[%d].headers", i)
+				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s sends these requests to its own canary %s at %s: choose other headers", path, other.Name, o.SubsetName(), host)})
+			}
+		}
+	}
+	return faults
+}
+
+func sameHeaders(a, b map[string]Match) bool {
+	return maps.EqualFunc(a, b, func(a, b Match) bool {
+		return a.Exact == b.Exact && a.Prefix == b.Prefix && a.Regex == b.Regex && maps.Equal(a.Member, b.Member)
+	})
+}
+
+func sameFrom(a, b *From) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Namespace == b.Namespace && maps.Equal(a.Labels, b.Labels)
+}
+
+// Claims are the ways in that only one document may have, each with the path of the entry.
+func (d *Document) Claims() map[string]string {
+	claims := map[string]string{}
+	for i, e := range d.Expose {
+		path := fmt.Sprintf("expose[%d]", i)
+		if e.Gateway == "" {
+			claims["delegate "+e.Delegate] = path
+			continue
+		}
+		for _, host := range e.Hosts {
+			claims[fmt.Sprintf("gateway %s, host %s, prefix %s", e.Gateway, host, e.Prefix)] = path
+		}
+	}
+	return claims
+}
+
+// LabelKeys are the keys of endpoint labels that a document asks for.
+func (r Rules) LabelKeys(d *Document) []string {
+	keys := []string{r.label(d)}
+	if d.Primary != nil {
+		keys = slices.AppendSeq(keys, maps.Keys(d.Primary.Labels))
+	}
+	for _, c := range d.Canaries {
+		keys = slices.AppendSeq(keys, maps.Keys(c.Labels))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
