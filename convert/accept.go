@@ -19,39 +19,41 @@ func (e *engine) judge(d *draft, docs []*document, before []heldSubset) {
 			continue
 		}
 		if len(d.ports) == 0 {
-			doc.unsee(d.host)
+			e.unsee(doc, d.host)
 			continue
 		}
 		v := e.rules.canaries().Judge(doc.content.Document, d.canaryHost(before))
 		if old, ok := doc.verdicts[d.host]; !ok || !old.Equal(v) {
-			doc.verdicts[d.host], doc.check = v, true
+			doc.verdicts[d.host] = v
+			e.recheck(doc)
 		}
 	}
 }
 
 // unsee forgets what a host said that is gone.
-func (d *document) unsee(host string) {
-	if _, ok := d.verdicts[host]; ok {
-		delete(d.verdicts, host)
-		d.check = true
+func (e *engine) unsee(doc *document, host string) {
+	if _, ok := doc.verdicts[host]; ok {
+		delete(doc.verdicts, host)
+		e.recheck(doc)
 	}
 }
+
+// recheck has accept decide about a document.
+func (e *engine) recheck(doc *document) { e.documents.checks[doc.key] = true }
 
 // accept decides which documents come into force in the world as it is now, in the order of their names, and has the hosts
 // converted anew that this changes.
 func (e *engine) accept(now time.Time) {
-	for again := true; again; {
-		again = false
-		for _, key := range slices.Sorted(maps.Keys(e.documents.all)) {
-			doc := e.documents.all[key]
-			if !doc.check {
+	for len(e.documents.checks) > 0 {
+		due := slices.Sorted(maps.Keys(e.documents.checks))
+		clear(e.documents.checks)
+		for _, key := range due {
+			if doc := e.documents.all[key]; doc == nil || !e.decide(doc, now) {
 				continue
 			}
-			doc.check = false
-			if e.decide(doc, now) {
-				again = true
-				for _, other := range e.documents.all {
-					other.check = other.check || !other.settled() && other != doc
+			for _, other := range e.documents.all { // one in force may stand in the way of another, or no longer
+				if other.key != key && !other.settled() {
+					e.recheck(other)
 				}
 			}
 		}

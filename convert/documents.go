@@ -18,7 +18,6 @@ type document struct {
 	served   *inForce      // nil: nothing of it is
 	verdicts map[string]canary.Verdict
 	faults   []canary.Fault // why entry is not in force, beside its own faults
-	check    bool           // whether entry may come into force is to be decided
 }
 
 // content is a document with what it is asked for often.
@@ -64,9 +63,10 @@ func (d *document) settled() bool {
 
 // documents are all canary documents. They are owned by the loop.
 type documents struct {
-	all   map[string]*document
-	exact map[string][]*document // by host, those that name it
-	globs []*document            // those with a glob
+	all    map[string]*document
+	checks map[string]bool        // keys of those of which is to be decided whether their entry may come into force
+	exact  map[string][]*document // by host, those that name it
+	globs  []*document            // those with a glob
 }
 
 // index makes it cheap to find the documents of a host.
@@ -155,7 +155,7 @@ func (d *documents) adopt(entries []canary.Entry) (touched, gone []string) {
 			doc = &document{key: key}
 		}
 		touched = append(touched, doc.take(e)...)
-		d.all[key] = doc
+		d.all[key], d.checks[key] = doc, true
 	}
 	for key, doc := range before {
 		if d.all[key] != nil {
@@ -177,7 +177,6 @@ func (d *documents) adopt(entries []canary.Entry) (touched, gone []string) {
 func (d *document) take(e *canary.Entry) (touched []string) {
 	next := newContent(e.Document)
 	same := d.entry != nil && d.content != nil && next != nil && d.content.hash == next.hash
-	d.check = d.check || !same || !slices.Equal(d.entry.Faults, e.Faults)
 	d.entry = e
 	if same {
 		return nil

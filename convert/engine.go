@@ -56,7 +56,7 @@ func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup fun
 		dirty:  map[string]time.Time{},
 		batch:  map[sources.Ref]*sources.Service{},
 	}
-	e.documents = documents{all: map[string]*document{}}
+	e.documents = documents{all: map[string]*document{}, checks: map[string]bool{}}
 	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch, queued: map[string]bool{}}
 	return e
 }

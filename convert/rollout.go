@@ -36,7 +36,7 @@ func (d *draft) roll(before memory, past rollout, docs []*document) {
 	d.past = past
 	var served []canary.Served
 	for _, doc := range docs {
-		if doc.served != nil && doc.served.Document.names(d.host) {
+		if doc.served != nil && doc.served.Document.names(d.host) && !d.shuns(doc, before.Subsets) {
 			d.docs = append(d.docs, doc)
 			served = append(served, canary.Served{Document: doc.served.Document.Document, Responding: doc.served.responding()})
 		}
@@ -58,6 +58,19 @@ func (d *draft) roll(before memory, past rollout, docs []*document) {
 		}
 	}
 	d.linger()
+}
+
+// shuns reports whether a document that names the host by a glob is not for it: the host has no endpoint of the primary, and no
+// route to it either.
+func (d *draft) shuns(doc *document, before []heldSubset) bool {
+	if slices.Contains(doc.served.Content.Services, d.host) {
+		return false
+	}
+	id := d.rules.canaries().PrimaryID(doc.served.Content)
+	if slices.ContainsFunc(before, func(s heldSubset) bool { return s.id() == id && d.past.routed[s.Name] }) {
+		return false
+	}
+	return d.rules.canaries().Shuns(doc.served.Content, d.canaryHost(before))
 }
 
 func joinLabels(a, b map[string]string) map[string]string {

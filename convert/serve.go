@@ -18,7 +18,7 @@ func (e *engine) drop(s *hostState) {
 	e.tally(&s.rejected, nil)
 	s.memory, s.addrs, s.rollout = memory{}, nil, rollout{}
 	for _, doc := range e.documents.at(s.name) {
-		doc.unsee(s.name)
+		e.unsee(doc, s.name)
 	}
 	s.endpoints, s.ports, s.subsets, s.sources = 0, nil, nil, nil
 	e.record(s, false)
@@ -109,7 +109,7 @@ func (e *engine) adopt(rules *Rules, now time.Time) {
 		}
 	}
 	for _, doc := range e.documents.all {
-		doc.check = true
+		e.recheck(doc)
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(e.refs), compareRefs) {
 		e.report(ref, e.read(ref), now, true)

@@ -12,13 +12,14 @@ type Verdict struct {
 	endpoints bool            // it has any
 	primary   bool            // one of them is the primary's
 	http      bool            // it has a port with headers
+	literal   bool            // the document names it, and not only a glob that it matches
 	known     []bool          // by canary: it has the canary's version, or had it not long ago
 	versions  map[string]bool // that it has
 }
 
 // Judge applies a document's content to a host that it names.
 func (r Rules) Judge(d *Document, h Host) Verdict {
-	v := Verdict{endpoints: len(h.Endpoints) > 0, http: len(h.ports(layerHTTP)) > 0, versions: map[string]bool{}}
+	v := Verdict{endpoints: len(h.Endpoints) > 0, literal: slices.Contains(d.Services, h.Name), http: len(h.ports(layerHTTP)) > 0, versions: map[string]bool{}}
 	p := r.Plan([]Served{{Document: d}}, h)
 	v.primary = p.Endpoints(p.primary, "") > 0
 	for _, e := range h.Endpoints {
@@ -50,8 +51,9 @@ func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 	any := func(has func(Verdict) bool) bool {
 		return slices.ContainsFunc(hosts, func(h string) bool { return has(verdicts[h]) })
 	}
+	good := any(func(v Verdict) bool { return !v.lacksPrimary(d) })
 	for _, h := range hosts {
-		if v := verdicts[h]; v.endpoints && !v.primary && d.Primary != nil && !d.finished() {
+		if v := verdicts[h]; (v.literal || !good) && v.lacksPrimary(d) {
 			add("primary", "%s has no ready endpoint of it, so all other requests would fail; %s", h, v.words(h))
 		}
 	}
@@ -65,6 +67,19 @@ func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 	}
 	return faults
 }
+
+// lacksPrimary reports whether requests would fail that go to the primary, though the host has endpoints.
+func (v Verdict) lacksPrimary(d *Document) bool {
+	return v.endpoints && !v.primary && d.Primary != nil && !d.finished()
+}
+
+// Shuns reports whether the primary of a document has no endpoint at a host that has some.
+func (r Rules) Shuns(d *Document, h Host) bool {
+	return r.Judge(d, h).lacksPrimary(d)
+}
+
+// PrimaryID is the ID of a document's primary subset.
+func (r Rules) PrimaryID(d *Document) string { return SubsetID(r.primarySelector(d), nil) }
 
 // finished reports whether the canaries get all requests, so that the primary may be gone.
 func (d *Document) finished() bool {
