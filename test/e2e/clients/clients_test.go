@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +24,7 @@ func TestClients(t *testing.T) {
 		{"a Dubbo consumer with url in its settings calls by host", w.dubboBySettings},
 		{"a Dubbo consumer with url in its annotations calls by host, over both protocols", w.dubboByAnnotation},
 		{"a Dubbo connection is one for all calls, and connections makes it more", w.dubboConnections},
+		{"moves", w.dubboMoves},
 		{"a Dubbo consumer that changes nothing goes past the mesh", w.dubboUnchanged},
 		{"a Spring client with discovery off calls by host", w.springByHost},
 		{"a Spring client with simple discovery calls by name, and is registered as before", w.springByName},
@@ -89,6 +91,10 @@ func (w *world) shell(t *testing.T, script string) string {
 
 func (w *world) registryOnly(t *testing.T) {
 	w.kube.Apply(snippet(t, "registry-only"))
+	// The registry is a destination that the mesh knows; else nobody who discovers even starts.
+	host, port, _ := strings.Cut(w.network.Outside(w.zk.Addr), ":")
+	w.kube.Apply(fmt.Sprintf(`{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: zookeeper, namespace: default}, spec: {
+hosts: [zookeeper.example], addresses: [%s], location: MESH_EXTERNAL, resolution: NONE, ports: [{name: tcp, number: %s, protocol: TCP}]}}`, host, port))
 	workload := w.network.StartWorkload("strict", 12)
 	sidecar := w.agent(workload, capture(t))
 	eventually(t, "the sidecar of strict knows no other destinations", func() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"meshbridge/test/harness"
 )
@@ -16,25 +17,25 @@ func (w *world) dubboSettings() string {
 }
 
 func (w *world) dubboBySettings(t *testing.T) {
+	byHost, past := requests(w.sidecar, dubbo), requests(w.sidecar, passthrough)
 	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, snippet(t, "dubbo-settings"))
-	before := requests(w.sidecar, passthrough)
 	for range 20 {
 		greeted(t, consumer, "greet")
 	}
-	if n := requests(w.sidecar, dubbo); n != 1 {
+	if n := requests(w.sidecar, dubbo) - byHost; n != 1 {
 		t.Errorf("20 calls over dubbo:// were %d connections to the cluster of the host, want 1", n)
 	}
-	if n := requests(w.sidecar, passthrough) - before; n > 0 {
+	if n := requests(w.sidecar, passthrough) - past; n > 0 {
 		t.Errorf("%d connections went past the host", n)
 	}
 }
 
 func (w *world) dubboByAnnotation(t *testing.T) {
 	// A url needs no registry, nor is it in the way of one.
+	byHost, past := requests(w.sidecar, dubbo), w.toProviders()
 	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, w.dubboSettings(), "--spring.profiles.active=annotated")
-	before := requests(w.sidecar, dubbo)
 	greeted(t, consumer, "greet")
-	if n := requests(w.sidecar, dubbo) - before; n != 1 {
+	if n := requests(w.sidecar, dubbo) - byHost; n != 1 {
 		t.Errorf("a consumer over dubbo:// made %d connections to the cluster of the host, want 1", n)
 	}
 
@@ -55,28 +56,49 @@ func (w *world) dubboByAnnotation(t *testing.T) {
 		return nil
 	})
 	calls(t, 5, consumer, w.sidecar, "greetTriple", "hello greetTriple", triple)
+	if n := w.toProviders() - past; n > 0 {
+		t.Errorf("%d connections went past the host", n)
+	}
 }
 
 func (w *world) dubboConnections(t *testing.T) {
-	settings := snippet(t, "dubbo-settings")
-	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, strings.ReplaceAll(settings, ":20880", ":20880?"+flat(snippet(t, "dubbo-connections"))))
 	before := requests(w.sidecar, dubbo)
+	parameters := "?" + flat(snippet(t, "dubbo-connections"))
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, strings.ReplaceAll(snippet(t, "dubbo-settings"), ":20880", ":20880"+parameters))
 	for range 20 {
 		greeted(t, consumer, "greet")
 	}
-	t.Log(w.sidecar.Upstreams(), consumer.Log())
 	if n := requests(w.sidecar, dubbo) - before; n != 4 {
 		t.Errorf("a consumer with connections=4 made %d", n)
 	}
 }
 
-func (w *world) dubboUnchanged(t *testing.T) {
-	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, w.dubboSettings())
-	byHost, past := requests(w.sidecar, dubbo, triple), w.toProviders()
-	for range 5 {
-		greeted(t, consumer, "greet")
+func (w *world) dubboMoves(t *testing.T) {
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, snippet(t, "dubbo-settings"))
+	greeted(t, consumer, "greet")
+	w.kube.Apply(`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: greet-tcp, namespace: registries}, spec: {
+hosts: [meshbridge.dubbo.greetservice.mesh], tcp: [{route: [{destination: {host: meshbridge.dubbo.greetservice.mesh, port: {number: 20880}, subset: gray}}]}]}}`)
+	start := time.Now()
+	last := int64(-1)
+	failed := 0
+	for time.Since(start) < 70*time.Second {
+		if _, err := consumer.Call("greet"); err != nil {
+			failed++
+			t.Log(time.Since(start), err)
+		}
+		if n := requests(w.sidecar, "outbound|20880|gray|"+greeter); n != last {
+			t.Log(time.Since(start), "gray", n)
+			last = n
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	t.Log(w.sidecar.Upstreams(), consumer.Log())
+	t.Log("failed", failed)
+}
+
+func (w *world) dubboUnchanged(t *testing.T) {
+	byHost, past := requests(w.sidecar, dubbo, triple), w.toProviders()
+	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, w.dubboSettings())
+	greeted(t, consumer, "greet")
 	if n := requests(w.sidecar, dubbo, triple) - byHost; n > 0 {
 		t.Errorf("a consumer that discovers made %d connections to the cluster of the host", n)
 	}

@@ -82,6 +82,7 @@ sources:
 	w.kube = harness.StartKube(t)
 	// Else every inbound listener waits for a certificate, which needs more of a cluster than there is.
 	w.kube.Apply(`{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: istio-system}, spec: {mtls: {mode: DISABLE}}}`)
+	w.kube.Apply("{apiVersion: v1, kind: Namespace, metadata: {name: registries}}")
 	w.istiod = harness.StartIstiod(t, harness.IstiodConfig{
 		Tool: harness.IstiodNewest, Kube: w.kube, Sources: []harness.ConfigSource{{Address: "xds://" + w.bridge.MCP}},
 		// Filters that stock Envoy does not have.
