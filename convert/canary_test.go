@@ -220,3 +220,9 @@ func TestAnInstanceThatComesChangesNoRouteAndNoRule(t *testing.T) {
 		}
 	}
 }
+
+// resource finds what is served by its key.
+func (w *world) resource(key store.Key) *store.Resource {
+	snap, _ := w.store.Snapshot()
+	return snap.Find(key)
+}
