@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"meshbridge/cmd/internal/object"
 	"meshbridge/cmd/internal/term"
 	"meshbridge/config"
+	"meshbridge/config/canaries"
 	"meshbridge/convert"
 )
 
@@ -33,10 +35,11 @@ func newConvert(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert",
 		Short: "Read the sources once and print the Istio objects they become",
-		Long: `Read every configured source once, and print the Istio objects that the bridge would serve, in a form
-that kubectl applies: a dry run, or the input of a GitOps repository. The same registries give the
-same bytes. Nothing is served and no state is kept or read, so an address that a running bridge moved
-aside because of a clash may come out otherwise.
+		Long: `Read every configured source and the documents of canaries once, and print the Istio objects that the
+bridge would serve, in a form that kubectl applies: a dry run, or the input of a GitOps repository.
+The same registries and documents give the same bytes. Nothing is served and no state is kept or
+read, so an address that a running bridge moved aside because of a clash may come out otherwise, and
+a document with a fault has no last good content.
 
 What is left out, and why, goes to the error output. Exit status: 0 converted, 1 a source could not
 be read or, with --strict, something was left out, 2 wrong use or a wrong configuration.`,
@@ -48,14 +51,15 @@ be read or, with --strict, something was left out, 2 wrong use or a wrong config
 			if err != nil {
 				return err
 			}
-			for _, r := range result.Rejected {
-				fmt.Fprintln(t.err, "left out:", term.Clean(rejection(r)))
+			left := leftOut(result)
+			for _, line := range left {
+				fmt.Fprintln(t.err, "left out:", term.Clean(line))
 			}
 			if err := f.print(t, result); err != nil {
 				return err
 			}
-			if f.strict && len(result.Rejected) > 0 {
-				return fmt.Errorf("%d things were left out (--strict)", len(result.Rejected))
+			if f.strict && len(left) > 0 {
+				return fmt.Errorf("%d things were left out (--strict)", len(left))
 			}
 			return nil
 		},
@@ -87,7 +91,7 @@ func (f *convertFlags) run(ctx context.Context, t terminal) (convert.Result, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	return dryrun.Run(ctx, rules, opened, func(ctx context.Context, host string) ([]netip.Addr, error) {
+	return dryrun.Run(ctx, rules, opened, canaries.Load(cfg.Config.Config), func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	})
 }
@@ -112,6 +116,20 @@ func (f *convertFlags) print(t terminal, result convert.Result) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": objects})
+}
+
+// leftOut words what was left out of the services and of the documents of canaries.
+func leftOut(result convert.Result) []string {
+	var lines []string
+	for _, r := range result.Rejected {
+		lines = append(lines, rejection(r))
+	}
+	for _, c := range result.Canaries {
+		for _, f := range c.Faults {
+			lines = append(lines, "canary "+cmp.Or(c.Name, c.File)+": "+f.Text)
+		}
+	}
+	return lines
 }
 
 // rejection words what was left out in one line.

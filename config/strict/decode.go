@@ -26,6 +26,10 @@ type Options struct {
 	Default func(t reflect.Type) any
 	// Later lists keys that are no typing errors though nothing here reads them yet, such as sources[].consul, and says why.
 	Later map[string]string
+	// Before is how many lines of the file stand before the document.
+	Before int
+	// Verbatim takes ${NAME} as the text that it is.
+	Verbatim bool
 }
 
 // Decode reads the document into a pointer to a struct, which holds the defaults already. What has a fault keeps its
@@ -35,14 +39,29 @@ func Decode(name string, data []byte, into any, opts Options) (*Document, Faults
 	doc := &Document{name: name, shape: target.Type()}
 	root, fault := parse(name, data)
 	if fault != nil {
+		if fault.Line > 0 {
+			fault.Line += opts.Before
+		}
 		doc.faults = Faults{*fault}
 		return doc, doc.faults
 	}
+	shift(root, opts.Before)
 	doc.root = root
 	d := &decoder{opts: opts, doc: doc}
 	d.value(root, target, "")
 	doc.faults = doc.faults.sorted()
 	return doc, doc.faults
+}
+
+// shift moves a node down by a number of lines.
+func shift(n *yaml.Node, lines int) {
+	if lines == 0 {
+		return
+	}
+	n.Line += lines
+	for _, inner := range n.Content {
+		shift(inner, lines)
+	}
 }
 
 type decoder struct {

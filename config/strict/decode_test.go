@@ -39,6 +39,17 @@ type part struct {
 	Size   int `yaml:"size"`
 }
 
+// brief is a mapping that a text may stand for.
+type brief struct {
+	Long  string `yaml:"long"`
+	Short string `yaml:"-"`
+}
+
+func (b *brief) UnmarshalText(text []byte) error {
+	b.Short = string(text)
+	return nil
+}
+
 type shape struct {
 	Text   string            `yaml:"text"`
 	Yes    bool              `yaml:"yes"`
@@ -57,6 +68,8 @@ type shape struct {
 	Common `yaml:",inline"`
 	Unread int `yaml:"-"`
 	Plain  int
+	Brief  *brief           `yaml:"brief"`
+	Briefs map[string]brief `yaml:"briefs"`
 }
 
 // Common is inline in shape.
@@ -122,6 +135,7 @@ func TestEveryTypeIsDecoded(t *testing.T) {
 		"empty list and map":             {"texts: []\nmap: {}", shape{Texts: []string{}, Map: map[string]string{}}},
 		"inline":                         {`zone: eu`, shape{Common: Common{Zone: "eu"}}},
 		"without a tag":                  {`plain: 1`, shape{Plain: 1}},
+		"a text for a mapping":           {"brief: 1.10\nbriefs: {a: b, c: {long: d}}", shape{Brief: &brief{Short: "1.10"}, Briefs: map[string]brief{"a": {Short: "b"}, "c": {Long: "d"}}}},
 		"alias":                          {"text: &x a\ntexts: [*x, *x]", shape{Text: "a", Texts: []string{"a", "a"}}},
 		"merge, own keys first":          {"part: &p {size: 3}\nparts: [{<<: *p}, {<<: [*p], size: 4}]", shape{Part: &part{Size: 3}, Parts: []part{{Size: 3}, {Size: 4}}}},
 		"comments and a first ---":       {"# a\n---\ntext: a # b\n# c\n", shape{Text: "a"}},
@@ -145,10 +159,10 @@ func TestEveryFaultIsTold(t *testing.T) {
 		"only comments":      {"# a\n", `f: is empty: a mapping of keys to values`},
 		"no mapping":         {`[a]`, `f:1: is a list: a mapping with keys such as text, yes, int, uint`},
 		"second document":    {"text: a\n---\ntext: b\n", `f:2: a second document begins: one document in a file, without ---`},
-		"unknown key":        {"text: a\ntexst: b", `f:2: texst: unknown key: did you mean text? (keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain)`},
+		"unknown key":        {"text: a\ntexst: b", `f:2: texst: unknown key: did you mean text? (keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain, brief, briefs)`},
 		"unknown, not near":  {`parts: [{colour: red}]`, `f:1: parts[0].colour: unknown key: keys here: size`},
 		"key of later":       {"soon: 1\nparts:\n- {}\n- soon: 1", "f:1: soon: not yet: leave it out\nf:4: parts[1].soon: not yet: leave it out"},
-		"field not read":     {`unread: 1`, `f:1: unread: unknown key: keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain`},
+		"field not read":     {`unread: 1`, `f:1: unread: unknown key: keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain, brief, briefs`},
 		"duplicate key":      {"text: a\nyes: true\ntext: b", `f:3: text: duplicate key: it stands on line 1 already; keep one`},
 		"duplicate in a map": {"map:\n  a.b: x\n  a.b: y", `f:3: map["a.b"]: duplicate key: it stands on line 2 already; keep one`},
 		"duplicate inside":   {"any:\n  x: {k: 1, k: 2}", `f:2: any.x.k: duplicate key: it stands on line 2 already; keep one`},
@@ -175,7 +189,7 @@ func TestEveryFaultIsTold(t *testing.T) {
 		"empty file":         {`secret: file:blank`, `f:1: secret: the file blank is empty: a file that holds the secret`},
 		"unreadable file":    {`secret: file:locked`, `f:1: secret: open locked: permission denied: a file that can be read`},
 		"merge of a text":    {`part: {<<: a}`, `f:1: part["<<"]: merges what is no mapping: an alias of a mapping, such as <<: *common`},
-		"all at once":        {"wait: 1\nyes: 1\ntexts: [{}, a]\nx: 1", "f:1: wait: 1 has no unit: write 1s for seconds; units are ms, s, m and h\nf:2: yes: is the number 1: true or false\nf:3: texts[0]: is a mapping: a text\nf:4: x: unknown key: keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain"},
+		"all at once":        {"wait: 1\nyes: 1\ntexts: [{}, a]\nx: 1", "f:1: wait: 1 has no unit: write 1s for seconds; units are ms, s, m and h\nf:2: yes: is the number 1: true or false\nf:3: texts[0]: is a mapping: a text\nf:4: x: unknown key: keys here: text, yes, int, uint, float, wait, even, secret, texts, map, any, json, part, parts, zone, plain, brief, briefs"},
 		"first line":         {`a: b: c`, `f:1: not YAML: mapping values are not allowed in this context: check the indentation, the colons and the quotes around there`},
 		"scanner":            {"text: a\nyes: true\nint: 'x", `f:3: not YAML: found unexpected end of stream: check the indentation, the colons and the quotes around there`},
 		"parser":             {"text: a\nyes: true\ntexts: [a\nint: 1", `f:3: not YAML: did not find expected ',' or ']': check the indentation, the colons and the quotes around there`},
@@ -228,5 +242,36 @@ func TestWhatHasAFaultKeepsItsDefault(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(shape{}, part{}, common{})); diff != "" {
 		t.Errorf("decoded (-want +got):\n%s", diff)
+	}
+}
+
+func TestADocumentFurtherDownHasTheLinesOfItsFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"text: a\nyes: 1\ntext: b": "f:12: yes: is the number 1: true or false\nf:13: text: duplicate key: it stands on line 11 already; keep one",
+		"text: a\nint: 'x":         "f:12: not YAML: found unexpected end of stream: check the indentation, the colons and the quotes around there",
+		"# nothing":                "f: is empty: a mapping of keys to values",
+	} {
+		var got shape
+		if _, faults := Decode("f", []byte(text), &got, Options{Before: 10}); faults.Error() != want {
+			t.Errorf("%q: %v", text, faults)
+		}
+	}
+	var got shape
+	doc, faults := Decode("f", []byte("text: a\nint: 1"), &got, Options{Before: 10})
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if faults := doc.Faults(errors.New("int: is odd")); faults.Error() != "f:12: int: is odd" {
+		t.Error(faults)
+	}
+}
+
+func TestReferencesAreTextsWhereNobodyAskedForThem(t *testing.T) {
+	var got shape
+	if _, faults := Decode("f", []byte("text: ${HOST} $${HOST} ${\nmap: {a: '${NOPE}'}"), &got, Options{Verbatim: true}); faults != nil {
+		t.Fatal(faults)
+	}
+	if got.Text != "${HOST} $${HOST} ${" || got.Map["a"] != "${NOPE}" {
+		t.Errorf("decoded %+v", got)
 	}
 }

@@ -15,6 +15,9 @@ var variable = regexp.MustCompile(`\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{`)
 
 // expand replaces each ${NAME} by the variable's value and each $${ by ${.
 func (d *decoder) expand(n *yaml.Node, path, text string) (string, bool) {
+	if d.opts.Verbatim {
+		return text, true
+	}
 	ok := true
 	out := variable.ReplaceAllStringFunc(text, func(ref string) string {
 		switch ref {

@@ -22,6 +22,11 @@ var (
 // IsSecret reports whether values of a type are secrets.
 func IsSecret(t reflect.Type) bool { return t.Kind() == reflect.String && t.Implements(secretType) }
 
+// Short reports whether a type is a mapping of keys that a text may stand for.
+func Short(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(textType) && len(Fields(t)) > 0
+}
+
 // special decodes types that read themselves, durations and secrets.
 func (d *decoder) special(n *yaml.Node, v reflect.Value, path string) bool {
 	t := v.Type()
@@ -34,6 +39,8 @@ func (d *decoder) special(n *yaml.Node, v reflect.Value, path string) bool {
 		if text, ok := d.secret(n, path); ok {
 			v.SetString(text)
 		}
+	case n.Kind == yaml.MappingNode && Short(t):
+		return false
 	case reflect.PointerTo(t).Implements(textType):
 		if text, ok := d.text(n, t, path); ok {
 			if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
@@ -206,18 +213,14 @@ func wanted(t reflect.Type) string {
 		return "a duration such as 30s"
 	case IsSecret(t):
 		return "a text, ${NAME} or file:PATH"
+	case Short(t):
+		return "a text, or a mapping with keys such as " + someKeys(t)
 	case reflect.PointerTo(t).Implements(textType):
 		return "a text"
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		names := make([]string, 0, 4)
-		for _, f := range Fields(t) {
-			if names = append(names, f.Name); len(names) == 4 {
-				break
-			}
-		}
-		return "a mapping with keys such as " + strings.Join(names, ", ")
+		return "a mapping with keys such as " + someKeys(t)
 	case reflect.Map:
 		return "a mapping of names to values"
 	case reflect.Slice:
@@ -232,4 +235,14 @@ func wanted(t reflect.Type) string {
 		return "a number"
 	}
 	return "a text"
+}
+
+func someKeys(t reflect.Type) string {
+	names := make([]string, 0, 4)
+	for _, f := range Fields(t) {
+		if names = append(names, f.Name); len(names) == 4 {
+			break
+		}
+	}
+	return strings.Join(names, ", ")
 }

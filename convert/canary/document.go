@@ -33,10 +33,11 @@ type Document struct {
 	Expose []Expose `yaml:"expose"`
 }
 
-// Primary chooses the endpoints that are not canaries.
+// Primary chooses the endpoints that are not canaries. A text stands for its version.
 type Primary struct {
-	Version string            // value of the document's label; "" with Labels
-	Labels  map[string]string // labels that the endpoints have
+	Version string `yaml:"-"` // value of the document's label; "" with Labels
+	// Labels are what the endpoints have, all of them. No default.
+	Labels map[string]string `yaml:"labels"`
 }
 
 // Canary chooses endpoints, and the requests that go to them.
@@ -54,12 +55,16 @@ type Canary struct {
 	Weight int `yaml:"weight"`
 }
 
-// Match is what the value of a header must be: exactly one of its fields is set.
+// Match is what the value of a header must be: exactly one of its fields is set. A text stands for the exact value.
 type Match struct {
-	Exact  string
-	Prefix string
-	Regex  string
-	Member map[string]string // of the header baggage (W3C): one key and its value
+	// Exact is the whole value. Default: "".
+	Exact string `yaml:"exact"`
+	// Prefix is the beginning of the value. Default: "".
+	Prefix string `yaml:"prefix"`
+	// Regex is a regular expression (RE2) for the whole value. Default: "".
+	Regex string `yaml:"regex"`
+	// Member is a member of the header baggage (W3C): its key and its value. Default: {}.
+	Member map[string]string `yaml:"member"`
 }
 
 // From chooses clients.
@@ -103,6 +108,18 @@ type Colour struct {
 	When map[string]Match `yaml:"when"`
 	// Set are headers and their values; what the client sent under these names is replaced. No default.
 	Set map[string]string `yaml:"set"`
+}
+
+// UnmarshalText reads a version.
+func (p *Primary) UnmarshalText(text []byte) error {
+	p.Version = string(text)
+	return nil
+}
+
+// UnmarshalText reads an exact value.
+func (m *Match) UnmarshalText(text []byte) error {
+	m.Exact = string(text)
+	return nil
 }
 
 // UnmarshalJSON reads a version or {labels: {…}}.

@@ -33,7 +33,7 @@ func (f *faults) name(path, name, example string) {
 // gateway checks the name of an Istio Gateway.
 func (f *faults) gateway(path, gateway string) {
 	namespace, name, found := strings.Cut(gateway, "/")
-	if !found || !isLabel(namespace) || len(validation.IsDNS1123Subdomain(name)) > 0 {
+	if !found || !isLabel(namespace) || !isLabel(name) {
 		f.add(path, "%q is no gateway: its namespace and its name, such as istio-system/app", gateway)
 	}
 }

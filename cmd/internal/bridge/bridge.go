@@ -17,6 +17,7 @@ import (
 	"meshbridge/cmd/internal/build"
 	"meshbridge/cmd/internal/metrics"
 	"meshbridge/config"
+	"meshbridge/config/canaries"
 	"meshbridge/convert"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
@@ -40,6 +41,7 @@ type Bridge struct {
 	reloads   func(ctx context.Context, apply func(*config.Config)) error
 	mirror    *sources.Mirror
 	store     *store.Store
+	documents *canaries.Watcher
 	converter *convert.Converter
 	server    *mcpserver.Server
 	admin     *admin.Server
@@ -68,7 +70,10 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 	}
 	b.following = newFollowing(b.mirror)
 	b.converter = convert.New(rules, b.mirror, b.store, convert.Options{StateDir: cfg.State.Dir, Log: opts.Log, Registerer: registry})
-	b.server, err = mcpserver.New(cfg.MCP, b.store, mcpserver.Options{Log: opts.Log, Registerer: registry})
+	b.documents = canaries.New(cfg.Config, opts.Log)
+	b.server, err = mcpserver.New(cfg.MCP, b.store, mcpserver.Options{
+		Log: opts.Log, Registerer: registry, Settle: orNone(cfg.Canary.Settle), Retain: orNone(cfg.Subsets.Retain),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +83,7 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 	b.admin, err = admin.New(admin.Options{
 		Address: cfg.Admin.Address, Token: cfg.Admin.Token, HealthAddress: cfg.Health.Address,
 		Snapshots: b.store, Sources: b.mirror, Services: b.converter, Clients: b.server,
+		Canaries: b.converter, ParseCanaries: b.documents.Parse,
 		Metrics: registry, Build: build.Read(), Log: opts.Log,
 	})
 	if err != nil {
@@ -92,6 +98,14 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// orNone is a duration for options of which 0 is the default: less than none is none.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // LogLevel is a configured level as slog has it.
@@ -112,11 +126,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 		defer b.mirror.Restore(dir)()
 	}
 	b.mirror.Expect(Expected(b.cfg))
+	b.converter.SetCanaries(b.documents.Read()) // before anything is served, which documents may change
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.server.Run(running, b.mcp) })
 	g.Go(func() error { return b.admin.Run(running) })
 	g.Go(func() error { return b.mirror.Run(running) })
 	g.Go(func() error { return b.converter.Run(running) })
+	g.Go(func() error { return b.documents.Run(running, b.converter.SetCanaries) })
 	g.Go(func() error { return b.follow(running) })
 	if err := g.Wait(); ctx.Err() == nil {
 		return err
@@ -157,6 +173,7 @@ func (b *Bridge) apply(ctx context.Context, cfg *config.Config) {
 	}
 	// The rules first: a service of a source without rules is not converted.
 	b.converter.SetRules(rules)
+	b.documents.Set(cfg.Config)
 	b.mirror.Expect(Expected(cfg))
 	for _, names := range [][]string{diff.Started, diff.Restarted} {
 		for _, name := range names {

@@ -15,17 +15,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/sources"
 )
 
-// Run runs the sources, by name, until each has reported all of its scopes, and converts that. A source that fails before
-// ends it, and so does ctx. Names of instances are looked up by lookup, unless it is nil.
-func Run(ctx context.Context, rules *convert.Rules, all map[string]sources.Source, lookup convert.Lookup) (convert.Result, error) {
+// Run runs the sources, by name, until each has reported all of its scopes, and converts that with what files say of
+// canaries. A source that fails before ends it, and so does ctx. Names of instances are looked up by lookup, unless it is nil.
+func Run(ctx context.Context, rules *convert.Rules, all map[string]sources.Source, canaries []canary.Entry, lookup convert.Lookup) (convert.Result, error) {
 	services, unread, err := collect(ctx, all)
 	if err != nil {
 		return convert.Result{}, err
 	}
-	result := convert.Convert(ctx, rules, services, nil, lookup)
+	result := convert.Convert(ctx, rules, services, canaries, lookup)
 	result.Rejected = append(unread, result.Rejected...)
 	return result, nil
 }

@@ -52,7 +52,7 @@ func rules(t *testing.T, names ...string) *convert.Rules {
 }
 
 func TestEveryScopeOfEverySourceIsConverted(t *testing.T) {
-	got, err := dryrun.Run(t.Context(), rules(t, "a", "b"), map[string]sources.Source{"a": follows("one", "two"), "b": follows("three")}, nil)
+	got, err := dryrun.Run(t.Context(), rules(t, "a", "b"), map[string]sources.Source{"a": follows("one", "two"), "b": follows("three")}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,12 +71,12 @@ func TestEveryScopeOfEverySourceIsConverted(t *testing.T) {
 func TestASourceThatFailsEndsTheRun(t *testing.T) {
 	lost := errors.New("connection refused")
 	fails := source(func(context.Context, sources.Sink) error { return lost })
-	_, err := dryrun.Run(t.Context(), rules(t, "a", "b"), map[string]sources.Source{"a": follows("one"), "b": fails}, nil)
+	_, err := dryrun.Run(t.Context(), rules(t, "a", "b"), map[string]sources.Source{"a": follows("one"), "b": fails}, nil, nil)
 	if !errors.Is(err, lost) || !strings.Contains(err.Error(), "source b") {
 		t.Errorf("error %v", err)
 	}
 	ends := source(func(context.Context, sources.Sink) error { return nil })
-	if _, err := dryrun.Run(t.Context(), rules(t, "b"), map[string]sources.Source{"b": ends}, nil); err == nil {
+	if _, err := dryrun.Run(t.Context(), rules(t, "b"), map[string]sources.Source{"b": ends}, nil, nil); err == nil {
 		t.Error("a source that ends without a word is taken for an empty one")
 	}
 }
@@ -91,7 +91,7 @@ func TestASourceThatIsNotReadInTimeIsNamed(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	_, err := dryrun.Run(ctx, rules(t, "a"), map[string]sources.Source{"a": half}, nil)
+	_, err := dryrun.Run(ctx, rules(t, "a"), map[string]sources.Source{"a": half}, nil, nil)
 	if !errors.Is(err, late) || !strings.Contains(err.Error(), `source a: scope "two" not read yet`) {
 		t.Errorf("error %v", err)
 	}
