@@ -1,0 +1,197 @@
+package canaryedit_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"meshbridge/cmd/internal/canaryedit"
+)
+
+// change reads the words of a command line: weight NAME[/CANARY] N, promote NAME[/CANARY], rollback NAME.
+func change(t *testing.T, words string) (name string, c canaryedit.Change) {
+	t.Helper()
+	f := strings.Fields(words)
+	name, one, _ := strings.Cut(f[1], "/")
+	switch f[0] {
+	case "weight":
+		return name, canaryedit.Weight(one, len(f[2])*10) // as many tens as there are x
+	case "promote":
+		return name, canaryedit.Promote(one)
+	case "rollback":
+		return name, canaryedit.Rollback()
+	}
+	t.Fatalf("unknown change %q", words)
+	return "", nil
+}
+
+// Each archive is a file, and what it becomes by each change of it.
+func TestOnlyWhatWasAskedForChanges(t *testing.T) {
+	for _, path := range []string{"testdata/block.txtar", "testdata/flow.txtar", "testdata/several.txtar"} {
+		a, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := ""
+		for _, f := range a.Files {
+			if f.Name == "before" {
+				before = string(f.Data)
+				continue
+			}
+			name, c := change(t, f.Name)
+			got, err := canaryedit.Edit([]byte(before), name, c)
+			if err != nil {
+				t.Errorf("%s: %s: %v", path, f.Name, err)
+				continue
+			}
+			if diff := cmp.Diff(string(f.Data), string(got)); diff != "" {
+				t.Errorf("%s: %s: want (-), got (+):\n%s", path, f.Name, diff)
+			}
+		}
+	}
+}
+
+func TestEndsOfLinesAndOfTheFileStay(t *testing.T) {
+	for before, after := range map[string]string{
+		"name: a\r\nservices: [a.b]\r\ncanaries:\r\n- version: v2\r\nprimary: v1\r\n":             "name: a\r\nservices: [a.b]\r\ncanaries:\r\n- version: v2\r\n  weight: 10\r\nprimary: v1\r\n",
+		"name: a\ncanaries:\n- version: v2":                                                       "name: a\ncanaries:\n- version: v2\n  weight: 10",
+		"name: a\ncanaries:\n- {version: v2, name: 'it''s ü', labels: {a: \"\\\"b\"}, weight: 5}": "name: a\ncanaries:\n- {version: v2, name: 'it''s ü', labels: {a: \"\\\"b\"}, weight: 10}",
+	} {
+		got, err := canaryedit.Edit([]byte(before), "a", canaryedit.Weight("", 10))
+		if err != nil || string(got) != after {
+			t.Errorf("%q: %v\n%q, want\n%q", before, err, got, after)
+		}
+	}
+}
+
+func TestWhatCannotBeEditedSoIsRefused(t *testing.T) {
+	for text, c := range map[string]canaryedit.Change{
+		"name: a\ncanaries: *list\nlist: &list []\n":                                             canaryedit.Weight("", 10),
+		"x: &c [{version: v2}]\nname: a\ncanaries: *c\n":                                         canaryedit.Weight("", 10),
+		"x: &c {version: v2}\nname: a\ncanaries: [*c]\n":                                         canaryedit.Weight("", 10),
+		"name: a\ncanaries:\n- version: v2\n  weight: !!int 5\n":                                 canaryedit.Weight("", 10),
+		"name: a\ncanaries:\n- version: v2\n  weight:\n":                                         canaryedit.Weight("", 10),
+		"name: a\ncanaries:\n- &c {version: v2, weight: 1}\nother: *c\n":                         canaryedit.Weight("", 10),
+		"name: a\ncanaries:\n- &c {version: v2}\nother: *c\n":                                    canaryedit.Rollback(),
+		"name: a\ncanaries:\n- version: >\n    v2\n  headers: {a: |-\n b}\n":                     canaryedit.Promote(""),
+		"x: &c {version: v2}\nname: a\ncanaries:\n- <<: *c\n  headers: {a: b}\n":                 canaryedit.Promote(""),
+		"name: a\ncanaries: [{labels: {a: {b: c}}}]\n":                                           canaryedit.Promote(""),
+		"name: a\ncanaries: v2\n":                                                                canaryedit.Promote(""),
+		"name: a\ncanaries: [v2]\n":                                                              canaryedit.Weight("", 10),
+		"{name: a, primary:\n  v1, canaries: [{version: v2}]}\n":                                 canaryedit.Promote(""),
+		"name: a\nservices: &s [a.b]\nprimary: &p {labels: {a: b}}\ncanaries:\n- {labels: *p}\n": canaryedit.Promote(""),
+	} {
+		got, err := canaryedit.Edit([]byte(text), "a", c)
+		if err == nil || got != nil {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+func TestADocumentOrCanaryThatIsNotThereIsSaid(t *testing.T) {
+	const two = "name: a\ncanaries: [{version: v2}, {name: gray, labels: {a: b}}]\n"
+	for _, c := range []struct {
+		text, name string
+		change     canaryedit.Change
+		want       string
+	}{
+		{two, "b", canaryedit.Rollback(), "no document of that name"},
+		{two, "a", canaryedit.Weight("", 1), "it has 2 canaries; name one: a/v2 or a/gray"},
+		{two, "a", canaryedit.Promote("v3"), `it has no canary "v3", but v2, gray`},
+		{"name: a\n", "a", canaryedit.Promote(""), "has no canaries"},
+		{"name: a\ncanaries: []\n", "a", canaryedit.Weight("", 1), "has no canaries"},
+		{"name: a\n", "a", canaryedit.Rollback(), "has no canaries"},
+	} {
+		if _, err := canaryedit.Edit([]byte(c.text), c.name, c.change); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
+// Whatever a file says, an edit is made or refused, and never empties it.
+func FuzzEdit(f *testing.F) {
+	for _, path := range []string{"testdata/block.txtar", "testdata/flow.txtar", "testdata/several.txtar"} {
+		a, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			f.Add(file.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, name := range canaryedit.Names(text) {
+			for _, c := range []canaryedit.Change{canaryedit.Weight("", 7), canaryedit.Weight("v2", 70), canaryedit.Promote("v2"), canaryedit.Promote(""), canaryedit.Rollback()} {
+				got, err := canaryedit.Edit(text, name, c)
+				if err == nil && len(got) == 0 {
+					t.Errorf("%q became nothing", text)
+				}
+			}
+		}
+	})
+}
+
+func TestAFileIsReplacedAtOnceAndKeepsItsMode(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/echo.yaml"
+	if err := os.WriteFile(path, []byte("name: echo\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer was.Close()
+	if err := canaryedit.Write(path, []byte("name: echo # new\n")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, mode %v", err, info.Mode())
+	}
+	old := make([]byte, 100)
+	if n, _ := was.Read(old); string(old[:n]) != "name: echo\n" {
+		t.Errorf("who had the file open reads %q", old[:n])
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestALinkAndAReadOnlyFileAreNotReplaced(t *testing.T) {
+	dir := t.TempDir()
+	path, link := dir+"/echo.yaml", dir+"/link.yaml"
+	if err := errors.Join(os.WriteFile(path, []byte("name: echo\n"), 0o444), os.Symlink(path, link)); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{path: "read-only", link: "is a link", dir + "/none.yaml": "no such file"} {
+		if err := canaryedit.Write(file, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+	}
+}
+
+func TestTheFirstFileByPathHasTheDocument(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"b.yaml": "name: x\n", "a.yaml": "name: y\n---\nname: x\n# a\n", "c.yaml": "name: [\n---\nname: z\n", ".d.yaml": "name: d\n"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	globs := []string{dir + "/b*", dir + "/*.yaml"}
+	for name, want := range map[string]string{"x": "a.yaml", "y": "a.yaml", "z": "c.yaml"} {
+		if f, err := canaryedit.Find(globs, name); err != nil || f.Path != dir+"/"+want {
+			t.Errorf("%s: %s, %v", name, f.Path, err)
+		}
+	}
+	if _, err := canaryedit.Find(globs, "d"); err == nil || !strings.Contains(err.Error(), "there are y, x, x, z") {
+		t.Errorf("%v", err)
+	}
+	if _, err := canaryedit.Find([]string{dir + "/none/*"}, "d"); err == nil || !strings.Contains(err.Error(), "there are no others") {
+		t.Errorf("%v", err)
+	}
+}
