@@ -163,6 +163,9 @@ func (d *document) set(mapping *yaml.Node, key, value string) error {
 
 // insert adds an entry to a mapping.
 func (d *document) insert(mapping *yaml.Node, entry string) error {
+	if len(mapping.Content) == 0 {
+		return unfit(mapping)
+	}
 	if flow(mapping) {
 		last := mapping.Content[len(mapping.Content)-1]
 		_, end, err := d.span(last)

@@ -64,7 +64,9 @@ func Weight(canary string, percent int) Change {
 			return err
 		}
 		d.expect = append(d.expect, func(doc map[string]any) {
-			doc["canaries"].([]any)[i].(map[string]any)["weight"] = percent
+			if one := canaryIn(doc, i); one != nil {
+				one["weight"] = percent
+			}
 		})
 		return nil
 	}
@@ -82,7 +84,7 @@ func Promote(canary string) Change {
 			return fmt.Errorf("canaries[%d]: %w", i, err)
 		}
 		d.expect = append(d.expect, func(doc map[string]any) {
-			one := doc["canaries"].([]any)[i].(map[string]any)
+			one := canaryIn(doc, i)
 			if version, ok := one["version"]; ok {
 				doc["primary"] = version
 			} else {
@@ -109,6 +111,16 @@ func Rollback() Change {
 		d.expect = append(d.expect, func(doc map[string]any) { delete(doc, "canaries") })
 		return d.remove(d.root, "canaries")
 	}
+}
+
+// canaryIn is a canary of a decoded document, nil if one of its keys is no text.
+func canaryIn(doc map[string]any, i int) map[string]any {
+	list, _ := doc["canaries"].([]any)
+	if i >= len(list) {
+		return nil
+	}
+	one, _ := list[i].(map[string]any)
+	return one
 }
 
 // ErrNothing says that a document is already as it would become.

@@ -82,6 +82,8 @@ func TestWhatCannotBeEditedSoIsRefused(t *testing.T) {
 		"name: a\ncanaries: [{labels: {a: {b: c}}}]\n":                                           canaryedit.Promote(""),
 		"name: a\ncanaries: v2\n":                                                                canaryedit.Promote(""),
 		"name: a\ncanaries: [v2]\n":                                                              canaryedit.Weight("", 10),
+		"name: a\ncanaries: [{0: 1, version: v2}]\n":                                             canaryedit.Weight("", 10),
+		"name: a\ncanaries: [{}]\n":                                                              canaryedit.Weight("", 10),
 		"{name: a, primary:\n  v1, canaries: [{version: v2}]}\n":                                 canaryedit.Promote(""),
 		"name: a\nservices: &s [a.b]\nprimary: &p {labels: {a: b}}\ncanaries:\n- {labels: *p}\n": canaryedit.Promote(""),
 	} {
