@@ -1,4 +1,6 @@
-package convert_test
+// Package examples_test shows that the walks in this folder do what docs/canary.md says. Its invariant: every state of every walk
+// has a file in testdata with all that it becomes.
+package examples_test
 
 import (
 	"bytes"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
@@ -28,12 +31,20 @@ import (
 	"meshbridge/sources/file"
 )
 
-const (
-	examples = "../docs/examples"
-	goldens  = "canary/testdata"
-)
+var update = flag.Bool("update", false, "write what the examples become into testdata")
 
-// state is a state of a walk in docs/examples: its folder, with the steps up to one put over it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// home is the absolute path of the examples, since tests leave the folder that they start in.
+var home = func() string {
+	path, err := filepath.Abs(".")
+	if err != nil {
+		panic(err)
+	}
+	return path
+}()
+
+// state is a state of a walk: its folder, with the steps up to one put over it.
 type state struct {
 	example string
 	steps   []string // folders, the last one is what this state is called
@@ -49,9 +60,12 @@ func (s state) String() string {
 // states are all of them, in the order of the walks.
 func states(t *testing.T) (all []state) {
 	t.Helper()
-	for _, folder := range entries(t, examples) {
+	for _, folder := range folders(t, home) {
+		if folder == "testdata" {
+			continue
+		}
 		all = append(all, state{example: folder})
-		steps := entries(t, filepath.Join(examples, folder, "steps"))
+		steps := folders(t, filepath.Join(home, folder, "steps"))
 		for i, step := range steps {
 			if want := fmt.Sprintf("%d-", i+2); !strings.HasPrefix(step, want) {
 				t.Errorf("%s: step %s does not begin with %s", folder, step, want)
@@ -62,14 +76,16 @@ func states(t *testing.T) (all []state) {
 	return all
 }
 
-func entries(t *testing.T, folder string) (names []string) {
+func folders(t *testing.T, in string) (names []string) {
 	t.Helper()
-	list, err := os.ReadDir(folder)
+	list, err := os.ReadDir(in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		names = append(names, e.Name())
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -103,15 +119,6 @@ func (s state) lay(t *testing.T) {
 		layer(filepath.Join(home, s.example, "steps", step))
 	}
 }
-
-// home is the absolute path of examples, since tests leave the folder that they start in.
-var home = func() string {
-	path, err := filepath.Abs(examples)
-	if err != nil {
-		panic(err)
-	}
-	return path
-}()
 
 // files is what a bridge reads in the current folder.
 type files struct {
@@ -168,31 +175,26 @@ func reported(t *testing.T, c file.Config) []*sources.Service {
 	return services
 }
 
-// TestExamples converts each state of each walk in docs/examples to what kubectl would show. A file says on top what it shows.
-func TestExamples(t *testing.T) {
-	update := flag.Lookup("update").Value.String() == "true"
-	root, err := filepath.Abs(goldens)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestGolden converts each state of each walk to what kubectl would show. Each file of testdata says on top what it shows.
+func TestGolden(t *testing.T) {
 	want := map[string]bool{}
 	for _, s := range states(t) {
 		want[s.String()+".txtar"] = true
 		t.Run(s.String(), func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			s.lay(t)
-			golden := filepath.Join(root, s.String()+".txtar")
+			golden := filepath.Join(home, "testdata", s.String()+".txtar")
 			before := &txtar.Archive{}
 			if a, err := txtar.ParseFile(golden); err == nil {
 				before = a
-			} else if !update {
+			} else if !*update {
 				t.Fatal(err)
 			}
 			if line, _, _ := strings.Cut(string(before.Comment), "\n"); line == "" {
 				t.Errorf("%s: its first line does not say what it shows", golden)
 			}
 			after := &txtar.Archive{Comment: before.Comment, Files: s.archive(t)}
-			if update {
+			if *update {
 				if err := os.WriteFile(golden, txtar.Format(after), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -203,9 +205,13 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range entries(t, root) {
-		if strings.HasSuffix(name, ".txtar") && !want[name] {
-			t.Errorf("%s/%s is of no example", goldens, name)
+	found, err := filepath.Glob("testdata/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range found {
+		if !want[filepath.Base(name)] {
+			t.Errorf("%s is of no example", name)
 		}
 	}
 }

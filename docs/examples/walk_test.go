@@ -1,4 +1,4 @@
-package convert_test
+package examples_test
 
 import (
 	"context"
