@@ -41,6 +41,7 @@ type AgentConfig struct {
 	Namespace string
 	Labels    map[string]string
 	Metadata  map[string]string // environment, as proxyMetadata in a mesh, e.g. ISTIO_META_DNS_CAPTURE
+	Drain     time.Duration     // how long connections of a replaced listener stay, as drainDuration in a mesh; default 45 s
 }
 
 // Agent is a sidecar: pilot-agent with a stock Envoy, in front of which Istio's own iptables rules send the traffic of a workload.
@@ -70,10 +71,13 @@ func (w *Workload) StartAgent(config AgentConfig) *Agent {
 	a := &Agent{Process: newProcess(w.t, "agent-"+w.Name, filepath.Join(tool, "pilot-agent")), Workload: w, t: w.t}
 	a.args = []string{"proxy", "sidecar", "--domain", config.Namespace + ".svc.cluster.local", "--templateFile", filepath.Join(tool, bootstrap),
 		"--concurrency", "1", "--proxyLogLevel", "warning", "--meshConfig", filepath.Join(a.Dir, "none")}
+	if config.Drain == 0 {
+		config.Drain = 45 * time.Second
+	}
 	a.env = []string{
 		"PROXY_CONFIG=" + a.json(map[string]any{
 			"discoveryAddress": config.Istiod, "controlPlaneAuthPolicy": "NONE", "configPath": filepath.Join(a.Dir, "proxy"),
-			"binaryPath": filepath.Join(toolDir(w.t, StockEnvoy), "envoy"), "terminationDrainDuration": "0s",
+			"binaryPath": filepath.Join(toolDir(w.t, StockEnvoy), "envoy"), "drainDuration": config.Drain.String(), "terminationDrainDuration": "0s",
 		}),
 		"POD_NAME=" + w.Name, "POD_NAMESPACE=" + config.Namespace, "INSTANCE_IP=" + w.Address, "SERVICE_ACCOUNT=default", "TRUST_DOMAIN=cluster.local",
 		"ISTIO_META_CLUSTER_ID=e2e", "ISTIO_META_MESH_ID=cluster.local", "ISTIO_META_INTERCEPTION_MODE=REDIRECT", "ISTIO_META_WORKLOAD_NAME=" + w.Name,

@@ -77,15 +77,16 @@ type Workload struct {
 	hosts  string   // file that is its /etc/hosts
 }
 
-// StartWorkload makes a workload whose address ends with the number, from 2 to 254. Its name server is an address where
-// nothing listens, so what it resolves is what a sidecar answers, or what [Workload.SetHosts] says.
+// StartWorkload makes a workload whose address ends with the number, from 2 to 254. Its /etc/resolv.conf is that of a pod, but for
+// the name server: nothing listens there, so what it resolves is what a sidecar answers, or what [Workload.SetHosts] says.
 func (n *Network) StartWorkload(name string, number int) *Workload {
 	n.t.Helper()
 	w := &Workload{Name: name, Address: fmt.Sprintf("172.30.0.%d", number), t: n.t, holder: newProcess(n.t, name+"-namespace", "unshare")}
 	w.hosts = filepath.Join(w.holder.Dir, "hosts")
 	resolv := filepath.Join(w.holder.Dir, "resolv.conf")
 	w.SetHosts("")
-	writeFiles(n.t, map[string][]byte{resolv: []byte("nameserver " + bridgeAddress + "\noptions attempts:1 timeout:2\n")})
+	writeFiles(n.t, map[string][]byte{resolv: []byte("search default.svc.cluster.local svc.cluster.local cluster.local\n" +
+		"nameserver " + bridgeAddress + "\noptions ndots:5\n")})
 	w.holder.args = []string{"-n", "-m", "sh", "-ec",
 		`umount /etc/hosts; mount --bind "$1" /etc/resolv.conf; mount --bind "$2" /etc/hosts; ip link set lo up; echo made; exec sleep infinity`, "sh", resolv, w.hosts}
 	w.holder.show = 5

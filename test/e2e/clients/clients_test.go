@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 		{"a Dubbo consumer with url in its settings calls by host", w.dubboBySettings},
 		{"a Dubbo consumer with url in its annotations calls by host, over both protocols", w.dubboByAnnotation},
 		{"a Dubbo connection is one for all calls, and connections makes it more", w.dubboConnections},
-		{"moves", w.dubboMoves},
+		{"a Dubbo connection follows its route when the old one has drained, and no call fails", w.dubboMoves},
 		{"a Dubbo consumer that changes nothing goes past the mesh", w.dubboUnchanged},
 		{"a Spring client with discovery off calls by host", w.springByHost},
 		{"a Spring client with simple discovery calls by name, and is registered as before", w.springByName},

@@ -73,26 +73,30 @@ func (w *world) dubboConnections(t *testing.T) {
 	}
 }
 
+// dubboMoves goes through three changes of the route. The sidecar closes the connections of a route that was replaced when its
+// drainDuration is over, which in this world is short.
 func (w *world) dubboMoves(t *testing.T) {
 	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, snippet(t, "dubbo-settings"))
-	greeted(t, consumer, "greet")
-	w.kube.Apply(`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: greet-tcp, namespace: registries}, spec: {
-hosts: [meshbridge.dubbo.greetservice.mesh], tcp: [{route: [{destination: {host: meshbridge.dubbo.greetservice.mesh, port: {number: 20880}, subset: gray}}]}]}}`)
-	start := time.Now()
-	last := int64(-1)
-	failed := 0
-	for time.Since(start) < 70*time.Second {
-		if _, err := consumer.Call("greet"); err != nil {
-			failed++
-			t.Log(time.Since(start), err)
-		}
-		if n := requests(w.sidecar, "outbound|20880|gray|"+greeter); n != last {
-			t.Log(time.Since(start), "gray", n)
-			last = n
-		}
-		time.Sleep(20 * time.Millisecond)
+	for _, lane := range []string{"gray", "base", "gray"} {
+		to := "outbound|20880|" + lane + "|" + greeter
+		before := requests(w.sidecar, to)
+		w.kube.Apply(fmt.Sprintf(`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: greet-dubbo, namespace: registries}, spec: {
+hosts: [%s], tcp: [{match: [{port: 20880}], route: [{destination: {host: %s, port: {number: 20880}, subset: %s}}]}]}}`, greeter, greeter, lane))
+		moved := time.Time{} // when the connection was first seen in its new place
+		eventually(t, "the connection goes to "+to, func() error {
+			greeted(t, consumer, "greet")
+			if requests(w.sidecar, to) == before {
+				return fmt.Errorf("it is where it was")
+			}
+			if moved.IsZero() {
+				moved = time.Now()
+			}
+			if time.Since(moved) < 2*time.Second {
+				return fmt.Errorf("a default consumer would be without its provider in this second")
+			}
+			return nil
+		})
 	}
-	t.Log("failed", failed)
 }
 
 func (w *world) dubboUnchanged(t *testing.T) {

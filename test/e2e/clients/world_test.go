@@ -99,6 +99,7 @@ sources:
 func (w *world) agent(workload *harness.Workload, metadata map[string]string) *harness.Agent {
 	return workload.StartAgent(harness.AgentConfig{
 		Istiod: w.control, Namespace: "default", Labels: map[string]string{"app": workload.Name}, Metadata: metadata,
+		Drain: 3 * time.Second,
 	})
 }
 
