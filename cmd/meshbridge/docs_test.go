@@ -33,13 +33,16 @@ func page() string {
 	var b bytes.Buffer
 	b.WriteString(intro)
 	for _, c := range newRoot(terminal{}).Commands() {
-		describe(&b, c)
+		describe(&b, c, "##")
+		for _, sub := range c.Commands() {
+			describe(&b, sub, "###")
+		}
 	}
 	return b.String()
 }
 
-func describe(b *bytes.Buffer, c *cobra.Command) {
-	fmt.Fprintf(b, "\n## %s\n\n", c.Name())
+func describe(b *bytes.Buffer, c *cobra.Command, level string) {
+	fmt.Fprintf(b, "\n%s %s\n\n", level, strings.TrimPrefix(c.CommandPath(), "meshbridge "))
 	long := c.Long
 	if long == "" {
 		long = c.Short + "."

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,12 @@ func TestWrongUseExitsWith2AndSaysWhatIsRight(t *testing.T) {
 		"convert --config /nowhere.yaml":      "nowhere.yaml",
 		"run --config " + broken:              "sauces",
 		"version -o yaml":                     "want json or nothing",
+		"canary":                              "One of diff, weight",
+		"canary fly":                          `"fly" is none of diff, weight`,
+		"canary weight echo":                  "want weight NAME[/CANARY] PERCENT",
+		"canary weight echo 101":              "a number from 0 to 100",
+		"canary rollback echo/v2":             "leave out /v2",
+		"canary promote echo":                 "names no canary.files",
 	} {
 		r := command(t, args)
 		if r.code != exitUsage || !strings.Contains(r.errs, want) || r.out != "" {
@@ -137,7 +144,11 @@ func TestWhatIsFineExitsWith0(t *testing.T) {
 }
 
 func TestEveryCommandTeachesWithExamples(t *testing.T) {
-	for _, c := range newRoot(terminal{}).Commands() {
+	all := newRoot(terminal{}).Commands()
+	for _, c := range slices.Clone(all) {
+		all = append(all, c.Commands()...)
+	}
+	for _, c := range all {
 		if c.Example == "" || c.Short == "" {
 			t.Errorf("%s has no example", c.Name())
 		}

@@ -27,6 +27,11 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// failure ends a command of which 1 is an answer: there is none.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
 // errTrouble ends a command that has already said what is wrong.
 var errTrouble = errors.New("trouble found")
 
@@ -37,7 +42,7 @@ func newRoot(t terminal) *cobra.Command {
 		Short: "Bridge service registries to Istio",
 		Long: `meshbridge follows service registries (Nacos, Eureka, Consul, Dubbo and Spring Cloud on ZooKeeper,
 files of legacy hosts) and serves what it finds as ServiceEntry and DestinationRule to an unmodified
-istiod, over MCP, incrementally.
+istiod, over MCP, incrementally; and canary documents as VirtualService, make before break.
 
 Start the bridge, list it in istiod's meshConfig.configSources, and ask it what it sees:
 
@@ -55,6 +60,7 @@ Exit status: 0 fine, 1 trouble found, 2 wrong use.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newRun(t),
+		newCanary(t),
 		newCheck(t),
 		newConvert(t),
 		newGet(t),
@@ -77,6 +83,9 @@ func execute(ctx context.Context, args []string, t terminal) int {
 	}
 	if !errors.Is(err, errTrouble) {
 		fmt.Fprintf(t.err, "meshbridge: %v\n", err)
+	}
+	if errors.As(err, new(failure)) {
+		return exitUsage
 	}
 	// What fails before a command starts is an unknown command, a wrong flag or a wrong number of arguments.
 	if !started || errors.As(err, new(usageError)) {

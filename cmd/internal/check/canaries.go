@@ -96,7 +96,7 @@ func faultLines(c api.Canary) []string {
 	var lines []string
 	for _, f := range c.Faults[:min(len(c.Faults), maxFaults)] {
 		line := f.Text
-		if f.Path != "" && !strings.Contains(line, f.Path) {
+		if f.Path != "" && !strings.Contains(line, f.Path+":") {
 			line = f.Path + ": " + line
 		}
 		lines = append(lines, line)
