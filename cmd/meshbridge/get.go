@@ -47,8 +47,8 @@ With NAME only the item of that name: a source, a host, an object (namespace/nam
 A canary document is in one of these states:
 
   serving     what the file says is served
-  waiting     so it is, but an istiod does not have all of it yet: it has still to acknowledge the
-              subsets (ACK), or to tell its proxies of them (settle, and how long)
+  waiting     so it is, but an istiod does not have all of it yet: it has just come (new istiod), has
+              still to acknowledge the subsets (ACK), or to tell its proxies of them (settle)
   pending     no host of its services is known
   held        what the file says is not served, and nothing is in its place
   lastGood    the file has a fault; its last good content is served

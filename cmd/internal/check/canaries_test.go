@@ -55,8 +55,10 @@ func rollouts(b *check.Bridge) {
 	waiting.State = api.CanaryWaiting
 	waiting.Waiting = []api.CanaryWait{{Client: "sidecar~1~istiod-0.istio-system~x", Seconds: &two}, {Client: "sidecar~1~istiod-1.istio-system~x", Seconds: &four}, {Client: "sidecar~1~istiod-1.istio-system~x", Seconds: &two}}
 	unacked := document("early", "blue")
-	unacked.State, unacked.Waiting = api.CanaryWaiting, []api.CanaryWait{{Client: "sidecar~1~istiod-0.istio-system~x"}}
-	b.Canaries = []api.Canary{unacked, waiting, done, idle, lane}
+	unacked.State, unacked.Waiting = api.CanaryWaiting, []api.CanaryWait{{Client: "sidecar~1~istiod-0.istio-system~x", Resource: "registries/mb-early.mesh"}}
+	fresh := document("fresh", "")
+	fresh.State, fresh.Waiting = api.CanaryWaiting, []api.CanaryWait{{Client: "sidecar~1~istiod-2.istio-system~x"}}
+	b.Canaries = []api.Canary{fresh, unacked, waiting, done, idle, lane}
 }
 
 // astray is a bridge with documents that send requests where nobody wants them.

@@ -24,14 +24,18 @@ func canaryColumns(now clock) []column[api.Canary] {
 	}
 }
 
-// CanaryState words a document's state; one that waits with how long at most, or that an ACK is still out.
+// CanaryState words a document's state: of one that waits how long at most or, where that is not known, that an ACK is still
+// out or an istiod has just come.
 func CanaryState(c api.Canary) string {
 	if c.State != api.CanaryWaiting {
 		return c.State
 	}
 	most := 0
 	for _, w := range c.Waiting {
-		if w.Seconds == nil {
+		switch {
+		case w.Seconds == nil && w.Resource == "":
+			return "waiting (new istiod)"
+		case w.Seconds == nil:
 			return "waiting (ACK)"
 		}
 		most = max(most, *w.Seconds)

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"os"
 	"regexp"
 	"slices"
@@ -27,7 +28,8 @@ func registered(t *testing.T) *prometheus.Registry {
 	b := admintest.New()
 	lost := sources.SourceStatus{Name: "lost", Kind: "zookeeper", Restarts: 3, Scopes: []sources.ScopeStatus{{Name: "/dubbo", State: sources.Unread}}}
 	b.SetSources(admintest.Healthy("orders"), lost)
-	if err := metrics.Register(r, b, b.Store); err != nil {
+	b.SetCanaries(admintest.Canary("echo", "blue", "echo.mesh", 50))
+	if err := errors.Join(metrics.Register(r, b, b.Store), metrics.RegisterCanaries(r, b)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := mcpserver.New(mcpserver.Default(), b.Store, mcpserver.Options{Registerer: r}); err != nil {

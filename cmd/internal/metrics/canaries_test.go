@@ -1,0 +1,63 @@
+package metrics_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"meshbridge/cmd/internal/admintest"
+	"meshbridge/cmd/internal/metrics"
+	"meshbridge/convert"
+	"meshbridge/convert/canary"
+)
+
+func TestEveryDocumentIsTold(t *testing.T) {
+	b := admintest.New()
+	last := admintest.Canary("echo", "blue", "echo.mesh", 50)
+	last.State, last.Faults = convert.CanaryLastGood, []canary.Fault{{Text: "a"}, {Text: "b"}}
+	again := convert.CanaryView{Name: "echo", Team: "blue", File: "again.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "the name is taken"}}}
+	fine := admintest.Canary("foxtrot", "", "foxtrot.mesh", 50)
+	fine.Findings = []convert.CanaryFinding{{Class: convert.FindingEmpty}, {Class: convert.FindingEmpty}}
+	unread := convert.CanaryView{File: "/etc/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}
+	b.SetCanaries(unread, last, again, fine)
+	r := prometheus.NewRegistry()
+	if err := metrics.RegisterCanaries(r, b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+# HELP meshbridge_canary_document_faults Faults of a document, for which it is not served as its file says.
+# TYPE meshbridge_canary_document_faults gauge
+meshbridge_canary_document_faults{document="broken.yaml",team=""} 1
+meshbridge_canary_document_faults{document="echo",team="blue"} 3
+meshbridge_canary_document_faults{document="foxtrot",team=""} 0
+# HELP meshbridge_canary_document_last_good 1 while the last good content of a document is served and not what its file says, 0 otherwise.
+# TYPE meshbridge_canary_document_last_good gauge
+meshbridge_canary_document_last_good{document="broken.yaml",team=""} 0
+meshbridge_canary_document_last_good{document="echo",team="blue"} 1
+meshbridge_canary_document_last_good{document="foxtrot",team=""} 0
+# HELP meshbridge_canary_document_served_since_timestamp_seconds When the content that is served of a document was first served, in seconds since 1970; absent: none is.
+# TYPE meshbridge_canary_document_served_since_timestamp_seconds gauge
+meshbridge_canary_document_served_since_timestamp_seconds{document="echo",team="blue"} 1.7952588e+09
+meshbridge_canary_document_served_since_timestamp_seconds{document="foxtrot",team=""} 1.7952588e+09
+# HELP meshbridge_canary_documents Canary documents in each state.
+# TYPE meshbridge_canary_documents gauge
+meshbridge_canary_documents{state="held"} 2
+meshbridge_canary_documents{state="lastGood"} 1
+meshbridge_canary_documents{state="pending"} 0
+meshbridge_canary_documents{state="responding"} 0
+meshbridge_canary_documents{state="serving"} 1
+# HELP meshbridge_canary_findings Things to know of the documents that are served, such as a canary without instances.
+# TYPE meshbridge_canary_findings gauge
+meshbridge_canary_findings{class="empty"} 2
+meshbridge_canary_findings{class="hidden"} 0
+meshbridge_canary_findings{class="overlap"} 0
+meshbridge_canary_findings{class="protocol"} 0
+meshbridge_canary_findings{class="retire"} 0
+meshbridge_canary_findings{class="unknown"} 0
+`
+	if err := testutil.GatherAndCompare(r, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
