@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
 	"meshbridge/config"
@@ -254,15 +255,7 @@ func manifests(t *testing.T, resources []*store.Resource) []byte {
 	t.Helper()
 	var docs [][]byte
 	for _, r := range resources {
-		message, err := r.Message()
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := message.Body.UnmarshalNew()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := protojson.Marshal(body)
+		raw, err := protojson.Marshal(specOf(t, r))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,4 +271,17 @@ func manifests(t *testing.T, resources []*store.Resource) []byte {
 		docs = append(docs, doc)
 	}
 	return bytes.Join(docs, []byte("---\n"))
+}
+
+func specOf(t *testing.T, r *store.Resource) proto.Message {
+	t.Helper()
+	message, err := r.Message()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := message.Body.UnmarshalNew()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
 }
