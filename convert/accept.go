@@ -130,18 +130,10 @@ func (e *engine) conflicts(doc *document) []canary.Fault {
 			}
 		}
 	}
-	claims := doc.content.Claims()
-	if len(claims) == 0 {
-		return faults
-	}
-	for _, key := range slices.Sorted(maps.Keys(e.documents.all)) {
-		other := e.documents.all[key]
-		if other == doc || other.served == nil {
-			continue
-		}
-		for claim := range other.served.Content.Claims() {
-			if path, ok := claims[claim]; ok {
-				faults = append(faults, canary.Fault{Path: path, Text: fmt.Sprintf("%s: %s is that of document %s already", path, claim, other.key)})
+	if len(doc.content.Expose) > 0 {
+		for _, other := range e.documents.all {
+			if other != doc && other.served != nil {
+				faults = append(faults, canary.Ways(doc.content.Document, other.served.Content)...)
 			}
 		}
 	}

@@ -136,7 +136,13 @@ func TestTheFirstToClaimAWayInKeepsIt(t *testing.T) {
 	w.step()
 	w.documents(entryOf(echo), entryOf(foxtrot))
 	w.step()
-	if w.stateOf("zulu") != CanaryServing || !strings.Contains(w.faults("foxtrot"), "is that of document zulu already") {
+	if w.stateOf("zulu") != CanaryServing || !strings.Contains(w.faults("foxtrot"), "document zulu has prefix /echo of host *") {
+		t.Error(w.faults("foxtrot"))
+	}
+	foxtrot.Expose = []canary.Expose{{Gateway: "istio-system/app", Hosts: []string{"*"}, Prefix: "/echo2"}}
+	w.documents(entryOf(echo), entryOf(foxtrot))
+	w.step()
+	if !strings.Contains(w.faults("foxtrot"), "none begins with another") {
 		t.Error(w.faults("foxtrot"))
 	}
 	w.wantRoutes("zulu-istio-system-app", "-> v1 90, v2 10")
@@ -197,6 +203,60 @@ func TestPrecedenceOverrideMakesRulesOlderThanThoseOfOthers(t *testing.T) {
 				t.Errorf("%s: %s was created in %d, want %d", precedence, key, got, want)
 			}
 		}
+	}
+}
+
+func TestADocumentsNameOfASubsetWinsOverADiscoveredValue(t *testing.T) {
+	w := newWorld(t, compile(t, ""))
+	s := service("echo", "base@10.0.0.1", "canary@10.0.0.2")
+	s.Instances[1].Metadata["istio.service.tag"] = "gray"
+	w.put("a", s)
+	w.step()
+	w.documents(entryOf(canary.Document{Name: "lane", Services: []string{"echo.mesh"}, Primary: primary("base"),
+		Canaries: []canary.Canary{{Name: "canary", Labels: map[string]string{"istio.service.tag": "gray"}, Headers: stage("canary")}}}))
+	w.step()
+	w.wantRoutes("echo.mesh", "stage=canary -> canary 0", "-> base 0")
+	got := map[string]map[string]string{}
+	for _, s := range w.rule("registries/mb-echo.mesh").Subsets {
+		got[s.Name] = s.Labels
+	}
+	want := map[string]map[string]string{"base": {"version": "base"}, "canary": {"istio.service.tag": "gray"}, "canary-" + hexOf("version=canary", 4): {"version": "canary"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnotherMeaningOfASubsetsNameHasAnotherNameUntilNoRouteMeansTheFormer(t *testing.T) {
+	w := newWorld(t, compile(t, "subsets: {discover: none, retain: 10m}"))
+	s := service("echo", "v1@10.0.0.1", "v1@10.0.0.2")
+	s.Instances[1].Metadata["istio.service.tag"] = "gray"
+	w.put("a", s)
+	d := canary.Document{Name: "lane", Services: []string{"echo.mesh"}, Primary: primary("v1"),
+		Canaries: []canary.Canary{{Name: "gray", Labels: map[string]string{"istio.service.tag": "gray"}, Headers: stage("canary")}}}
+	w.documents(entryOf(d))
+	w.step()
+	w.wantRoutes("echo.mesh", "stage=canary -> gray 0", "-> v1 0")
+	d.Fallback = canary.FallbackFailover
+	w.documents(entryOf(d))
+	w.step()
+	aside := "gray-" + hexOf("meshbridge.pool.gray=1|istio.service.tag=gray", 4)
+	w.wantRoutes("echo.mesh", "stage=canary -> "+aside+" 0", "-> v1 0")
+	if diff := cmp.Diff([]string{"gray", aside, "v1"}, w.subsets("echo.mesh")); diff != "" {
+		t.Error(diff)
+	}
+	w.now = w.now.Add(10 * time.Minute)
+	w.step()
+	w.wantRoutes("echo.mesh", "stage=canary -> "+aside+" 0", "-> v1 0")
+	w.now = w.now.Add(10 * time.Second) // proxies have forgotten the former one
+	w.step()
+	w.wantRoutes("echo.mesh", "stage=canary -> gray 0", "-> v1 0")
+	if diff := cmp.Diff([]string{"gray", aside, "v1"}, w.subsets("echo.mesh")); diff != "" {
+		t.Error(diff)
+	}
+	w.now = w.now.Add(10*time.Minute + time.Second)
+	w.step()
+	if diff := cmp.Diff([]string{"gray", "v1"}, w.subsets("echo.mesh")); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -64,13 +64,12 @@ type heldPort struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// heldSubset is a subset that is served. Its name stays what it is while it is held.
+// heldSubset is a subset that is served.
 type heldSubset struct {
 	Name     string            `json:"name"`
 	Labels   map[string]string `json:"labels"`             // that its endpoints have; one, where a value was discovered
 	Failover []string          `json:"failover,omitempty"` // label=value of the endpoints that come first
-	Routed   bool              `json:"routed,omitempty"`   // a document named it last
-	Aside    bool              `json:"aside,omitempty"`    // another one had the name that it wished for
+	Routed   bool              `json:"routed,omitempty"`   // a route names it, or did so less than retain ago
 	Since    time.Time         `json:"since,omitzero"`     // when it lost its last endpoint, or its last route
 
 	added time.Time // when it came to be in this process
@@ -91,7 +90,7 @@ func (s heldSubset) discovered() (label, value string) {
 // retains reports whether something is served that a bridge starting now would not find out.
 func (m memory) retains() bool {
 	return m.Capped || slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
-		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() || s.Aside })
+		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() })
 }
 
 // claims are those that have the host.

@@ -51,7 +51,6 @@ func (d *draft) roll(before memory, past rollout, docs []*document) {
 	}
 	d.memory.Subsets = d.holdSubsets(before.Subsets)
 	if d.plan != nil {
-		d.names = d.subsetNames()
 		d.objects = d.plan.Objects(d.names, d.exportTo())
 		for i := range d.objects {
 			d.objects[i].Name = d.routeName(d.objects[i])
@@ -78,16 +77,6 @@ func joinLabels(a, b map[string]string) map[string]string {
 	maps.Copy(joined, a)
 	maps.Copy(joined, b)
 	return joined
-}
-
-// subsetNames are the names of the plan's subsets.
-func (d *draft) subsetNames() []string {
-	names := make([]string, len(d.plan.Subsets))
-	for i, s := range d.plan.Subsets {
-		j := slices.IndexFunc(d.memory.Subsets, func(h heldSubset) bool { return h.id() == s.ID() })
-		names[i] = d.memory.Subsets[j].Name
-	}
-	return names
 }
 
 // canaryHost is what documents are applied to.

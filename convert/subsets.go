@@ -7,43 +7,78 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
 	networkingpb "istio.io/api/networking/v1alpha3"
+	"meshbridge/convert/canary"
 )
 
 // rulePrefix begins the names of generated DestinationRules and VirtualServices, so that they do not stand in the way of
 // hand-written ones.
 const rulePrefix = "mb-"
 
-// holdSubsets joins the subsets that documents name, the values that endpoints have, and those that were subsets and are
-// retained, up to subsets.max.
+// holdSubsets joins the subsets that documents name or named lately, the values that endpoints have, and those that were
+// subsets and are retained, up to subsets.max. What a document names has the name that it says, unless a route may still mean
+// another subset by it.
 func (d *draft) holdSubsets(before []heldSubset) []heldSubset {
 	if !strings.Contains(d.host, ".") {
 		return nil // the host of a DestinationRule without a dot would mean another one
 	}
-	var held []heldSubset
-	add := func(s heldSubset) {
-		if !slices.ContainsFunc(held, func(o heldSubset) bool { return o.id() == s.id() }) {
-			held = append(held, s)
-		}
-	}
-	if d.plan != nil {
-		for _, s := range d.plan.Subsets {
-			add(heldSubset{Name: s.Name, Labels: s.Labels, Failover: s.Failover, Routed: true})
-		}
-	}
+	held := d.holdRouted(before)
 	if discover := d.top().discover; discover != DiscoverNone {
 		for _, label := range d.rules.config.Subsets.Labels {
 			for _, s := range d.holdLabel(label, discover, before) {
-				add(s)
+				s.Name, s.Routed = "", false
+				if !slices.ContainsFunc(held, func(o heldSubset) bool { return o.Name == toLabel(s.wish()) && o.id() == s.id() }) {
+					held = append(held, s)
+				}
 			}
 		}
 	}
-	for _, s := range before {
-		if s.Routed && d.retained(&s) {
-			add(s)
+	held = d.named(d.cap(held, before))
+	for i := range held {
+		if j := slices.IndexFunc(before, held[i].same); j >= 0 {
+			held[i].added = before[j].added
+		}
+		if held[i].added.IsZero() {
+			held[i].added = d.now
 		}
 	}
-	return d.named(d.cap(held, before), before)
+	return held
+}
+
+// holdRouted are the subsets that routes name, and those that routes have left less than retain ago.
+func (d *draft) holdRouted(before []heldSubset) []heldSubset {
+	var held, left []heldSubset
+	taken := map[string]string{}
+	for _, s := range before {
+		if s.Routed {
+			taken[s.Name] = s.id()
+		}
+	}
+	if d.plan != nil {
+		for _, wanted := range d.plan.Subsets {
+			s := heldSubset{Labels: wanted.Labels, Failover: wanted.Failover, Routed: true}
+			label := name{host: toLabel(wanted.Name), identity: s.id()}
+			s.Name = label.host
+			for depth := 1; taken[s.Name] != "" && taken[s.Name] != s.id(); depth++ {
+				s.Name = label.aside(depth)
+			}
+			taken[s.Name] = s.id()
+			held, d.names = append(held, s), append(d.names, s.Name)
+		}
+	}
+	for _, s := range before {
+		if s.Routed && !slices.ContainsFunc(held, s.same) && d.retained(&s) {
+			left = append(left, s)
+		}
+	}
+	held = append(held, left...)
+	if d.plan != nil && slices.ContainsFunc(d.plan.Subsets, func(wanted canary.Subset) bool {
+		return !slices.ContainsFunc(held, func(s heldSubset) bool { return s.Name == toLabel(wanted.Name) })
+	}) {
+		d.until(d.now.Add(d.rules.config.Canary.Settle)) // its name is free now; it may have it when proxies have forgotten the former
+	}
+	return held
 }
 
 // retained reports whether a subset that lost its last endpoint or route stays, and notes since when it has.
@@ -85,12 +120,12 @@ func (d *draft) holdLabel(label, discover string, before []heldSubset) []heldSub
 	return held
 }
 
-// cap leaves at most subsets.max beside those that documents name: those that were there and have endpoints, then new ones,
-// then emptied ones.
+// cap leaves at most subsets.max beside those of documents: those that were there and have endpoints, then new ones, then
+// emptied ones.
 func (d *draft) cap(held, before []heldSubset) []heldSubset {
 	class := func(s heldSubset) int {
 		switch {
-		case s.Since.IsZero() && s.Routed:
+		case s.Routed:
 			return 0
 		case !s.Since.IsZero():
 			return 3
@@ -99,14 +134,14 @@ func (d *draft) cap(held, before []heldSubset) []heldSubset {
 		}
 		return 2
 	}
-	slices.SortFunc(held, func(a, b heldSubset) int {
+	slices.SortStableFunc(held, func(a, b heldSubset) int {
 		return cmp.Or(cmp.Compare(class(a), class(b)), b.Since.Compare(a.Since), d.compareSubsets(a, b))
 	})
-	named := 0
-	for named < len(held) && class(held[named]) == 0 {
-		named++
+	routed := 0
+	for routed < len(held) && held[routed].Routed {
+		routed++
 	}
-	most := max(named, d.rules.config.Subsets.Max)
+	most := max(routed, d.rules.config.Subsets.Max)
 	for _, s := range held[min(most, len(held)):] {
 		if s.Since.IsZero() {
 			d.memory.Capped = true
@@ -119,7 +154,7 @@ func (d *draft) cap(held, before []heldSubset) []heldSubset {
 			d.until(s.Since.Add(d.rules.config.Subsets.Retain))
 		}
 	}
-	slices.SortFunc(held, d.compareSubsets)
+	slices.SortStableFunc(held, d.compareSubsets)
 	return held
 }
 
@@ -167,27 +202,25 @@ func failover(order []string) *networkingpb.TrafficPolicy {
 	}
 }
 
-// wish is the name that a new subset should have: what its document says, else its value.
+// wish is the name that a discovered subset should have: its value, before that is made a DNS label.
 func (s heldSubset) wish() string {
 	_, value := s.discovered()
-	return cmp.Or(s.Name, value)
+	return value
 }
 
-// named gives every subset a name of its own, that which it has had. Where two wish for one, the one that needs no change
-// gets it, then byte order; the others get four digits of their hash.
-func (d *draft) named(held, before []heldSubset) []heldSubset {
+// same reports whether two are one subset under one name.
+func (s heldSubset) same(o heldSubset) bool { return s.Name == o.Name && s.id() == o.id() }
+
+// named gives every discovered subset a name of its own. Where two wish for one, the one that needs no change gets it, then the
+// first label, then byte order; the others get four digits of their hash.
+func (d *draft) named(held []heldSubset) []heldSubset {
 	taken := map[string]bool{}
 	var fresh []int
 	for i := range held {
-		if j := slices.IndexFunc(before, func(o heldSubset) bool { return o.id() == held[i].id() }); j >= 0 {
-			held[i].Name, held[i].Aside, held[i].added = before[j].Name, before[j].Aside, before[j].added
-			taken[held[i].Name] = true
-		} else {
+		if held[i].Name == "" {
 			fresh = append(fresh, i)
 		}
-		if held[i].added.IsZero() {
-			held[i].added = d.now
-		}
+		taken[held[i].Name] = true
 	}
 	changed := func(i int) int {
 		if w := held[i].wish(); toLabel(w) != w {
@@ -202,7 +235,7 @@ func (d *draft) named(held, before []heldSubset) []heldSubset {
 		label := name{host: toLabel(held[i].wish()), identity: held[i].id()}
 		n := label.host
 		for depth := 1; taken[n]; depth++ {
-			n, held[i].Aside = label.aside(depth), true
+			n = label.aside(depth)
 		}
 		held[i].Name, taken[n] = n, true
 	}

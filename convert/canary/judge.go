@@ -121,6 +121,10 @@ func Conflicts(d *Document, other *Document, host string) []Fault {
 	}
 	for i, c := range d.Canaries {
 		for _, o := range other.Canaries {
+			if c.SubsetName() == o.SubsetName() && (d.Fallback == FallbackFailover) != (other.Fallback == FallbackFailover) || c.Name != "" && c.Name == o.Name && !maps.Equal(c.Labels, o.Labels) {
+				path := fmt.Sprintf("canaries[%d].name", i)
+				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s has another canary %s at %s: choose another name", path, other.Name, o.SubsetName(), host)})
+			}
 			if len(c.Headers) > 0 && sameHeaders(c.Headers, o.Headers) && sameFrom(d.From, other.From) {
 				path := fmt.Sprintf("canaries[%d].headers", i)
 				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s sends these requests to its own canary %s at %s: choose other headers", path, other.Name, o.SubsetName(), host)})
@@ -143,20 +147,28 @@ func sameFrom(a, b *From) bool {
 	return a.Namespace == b.Namespace && maps.Equal(a.Labels, b.Labels)
 }
 
-// Claims are the ways in that only one document may have, each with the path of the entry.
-func (d *Document) Claims() map[string]string {
-	claims := map[string]string{}
+// Ways are the reasons why a document may not come into force beside another one because of gateways and delegates. Envoy takes
+// prefixes as texts, and which of two is tried first is decided by the names of objects: so none may begin with the other.
+func Ways(d, other *Document) []Fault {
+	var faults []Fault
 	for i, e := range d.Expose {
 		path := fmt.Sprintf("expose[%d]", i)
-		if e.Gateway == "" {
-			claims["delegate "+e.Delegate] = path
-			continue
-		}
-		for _, host := range e.Hosts {
-			claims[fmt.Sprintf("gateway %s, host %s, prefix %s", e.Gateway, host, e.Prefix)] = path
+		for _, o := range other.Expose {
+			switch {
+			case e.Gateway == "" && o.Gateway == "" && e.Delegate == o.Delegate:
+				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: delegate %s is that of document %s already: a name of its own", path, e.Delegate, other.Name)})
+			case e.Gateway == "" || e.Gateway != o.Gateway:
+			case strings.HasPrefix(e.Prefix, o.Prefix) || strings.HasPrefix(o.Prefix, e.Prefix):
+				for _, host := range e.Hosts {
+					if slices.Contains(o.Hosts, host) {
+						faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s has prefix %s of host %s at gateway %s, and %s overlaps with it: choose prefixes of which none begins with another",
+							path, other.Name, o.Prefix, host, e.Gateway, e.Prefix)})
+					}
+				}
+			}
 		}
 	}
-	return claims
+	return faults
 }
 
 // LabelKeys are the keys of endpoint labels that a document asks for.
