@@ -53,7 +53,7 @@ type Agent struct {
 }
 
 // proxyGroup is the one whose traffic the rules leave alone. In a mesh the sidecar has this user too; here it stays root, whose
-// files the cache and the folders of the tests are, and the rules are told both.
+// files the cache and the folders of the tests are, and the rules are told both. The tests must be run by root.
 const proxyGroup = "1337"
 
 // StartAgent has the workload's traffic go through a sidecar from now on, and returns when that is ready.
@@ -77,7 +77,7 @@ func (w *Workload) StartAgent(config AgentConfig) *Agent {
 	a.env = []string{
 		"PROXY_CONFIG=" + a.json(map[string]any{
 			"discoveryAddress": config.Istiod, "controlPlaneAuthPolicy": "NONE", "configPath": filepath.Join(a.Dir, "proxy"),
-			"binaryPath": filepath.Join(toolDir(w.t, StockEnvoy), "envoy"), "drainDuration": config.Drain.String(), "terminationDrainDuration": "0s",
+			"binaryPath": EnvoyBinary(w.t), "drainDuration": config.Drain.String(), "terminationDrainDuration": "0s",
 		}),
 		"POD_NAME=" + w.Name, "POD_NAMESPACE=" + config.Namespace, "INSTANCE_IP=" + w.Address, "SERVICE_ACCOUNT=default", "TRUST_DOMAIN=cluster.local",
 		"ISTIO_META_CLUSTER_ID=e2e", "ISTIO_META_MESH_ID=cluster.local", "ISTIO_META_INTERCEPTION_MODE=REDIRECT", "ISTIO_META_WORKLOAD_NAME=" + w.Name,
@@ -101,6 +101,28 @@ func (a *Agent) json(value any) string {
 		a.t.Fatalf("write the settings of %s: %v", a.Name, err)
 	}
 	return string(content)
+}
+
+// Shell runs a script inside the workload that finds pilot-agent in its path, as in the container of a sidecar.
+func (a *Agent) Shell(script string) (string, error) {
+	return a.Workload.Run("env", "PATH="+toolDir(a.t, PilotAgent)+":"+os.Getenv("PATH"), "sh", "-c", script)
+}
+
+// Rejected is how many updates of istiod its Envoy has refused.
+func (a *Agent) Rejected() (sum int64) {
+	a.t.Helper()
+	text, err := a.Workload.Get("http://127.0.0.1:15000/stats?format=json&filter=update_rejected")
+	if err != nil {
+		a.t.Fatalf("ask %s for its statistics: %v", a.Name, err)
+	}
+	var stats struct{ Stats []struct{ Value int64 } }
+	if err := json.Unmarshal([]byte(text), &stats); err != nil || len(stats.Stats) == 0 {
+		a.t.Fatalf("read the statistics of %s: %v: %s", a.Name, err, text)
+	}
+	for _, s := range stats.Stats {
+		sum += s.Value
+	}
+	return sum
 }
 
 // Upstream is what an Envoy has sent to one host of a cluster since that is known to it.

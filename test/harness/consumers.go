@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,19 +21,22 @@ func Consumers() []Tool { return []Tool{PilotAgent, DubboConsumer, SpringConsume
 // Consumer is a running application of a workload that calls others when it is asked to.
 type Consumer struct {
 	*Process
+	Address string // host:port; from outside of the workload only that of a [SpringConsumer] answers
+
 	workload *Workload
-	port     int
 }
 
 // StartConsumer starts a consumer of one of the tools above inside the workload, with the settings as its application.yaml, and returns when
 // it listens.
 func (w *Workload) StartConsumer(t testing.TB, tool Tool, settings string, arguments ...string) *Consumer {
 	t.Helper()
-	c := &Consumer{Process: newJava(t, tool.Name, "192m"), workload: w, port: FreePort(t)}
+	c := &Consumer{Process: newJava(t, tool.Name, "192m"), workload: w}
+	port := FreePort(t)
+	c.Address = fmt.Sprintf("%s:%d", w.Address, port)
 	file := filepath.Join(c.Dir, "application.yaml")
 	writeFiles(t, map[string][]byte{file: []byte(settings)})
 	c.args = append(c.args, "-jar", filepath.Join(toolDir(t, tool), "target", tool.Name+".jar"), "--spring.config.additional-location=file:"+file,
-		fmt.Sprintf("--listen=%d", c.port))
+		fmt.Sprintf("--listen=%d", port))
 	c.args = append(c.args, arguments...)
 	w.move(c.Process)
 	c.start()
@@ -42,5 +46,6 @@ func (w *Workload) StartConsumer(t testing.TB, tool Tool, settings string, argum
 
 // Call has the consumer call by its client of the name, and returns what it was answered.
 func (c *Consumer) Call(client string) (string, error) {
-	return c.workload.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", c.port, client))
+	_, port, _ := strings.Cut(c.Address, ":")
+	return c.workload.Get(fmt.Sprintf("http://127.0.0.1:%s/%s", port, client))
 }

@@ -38,7 +38,34 @@ func StartNetwork(t testing.TB) *Network {
 		t.Fatalf("let the workloads reach loopback: %v", err)
 	}
 	n.rule("-p", "tcp", "-j", "DNAT", "--to-destination", "127.0.0.1")
+	n.serveDNS()
 	return n
+}
+
+// serveDNS is the name server of all workloads. It knows no name.
+func (n *Network) serveDNS() {
+	n.t.Helper()
+	conn, err := net.ListenPacket("udp", bridgeAddress+":53")
+	if err != nil {
+		n.t.Fatalf("serve DNS: %v", err)
+	}
+	done := make(chan struct{})
+	n.t.Cleanup(func() { conn.Close(); <-done })
+	go func() {
+		defer close(done)
+		message := make([]byte, 1500)
+		for {
+			length, peer, err := conn.ReadFrom(message)
+			if err != nil {
+				return
+			}
+			if length > 3 {
+				message[2] |= 0x80               // this is an answer:
+				message[3] = message[3]&0x70 | 3 // NXDOMAIN
+				conn.WriteTo(message[:length], peer)
+			}
+		}
+	}()
 }
 
 // Outside is the address at which workloads reach what listens at an address of loopback.
@@ -77,8 +104,8 @@ type Workload struct {
 	hosts  string   // file that is its /etc/hosts
 }
 
-// StartWorkload makes a workload whose address ends with the number, from 2 to 254. Its /etc/resolv.conf is that of a pod, but for
-// the name server: nothing listens there, so what it resolves is what a sidecar answers, or what [Workload.SetHosts] says.
+// StartWorkload makes a workload whose address ends with the number, from 2 to 254. Its /etc/resolv.conf is that of a pod, with a
+// name server that knows no name: what it resolves is what a sidecar answers, or what [Workload.SetHosts] says.
 func (n *Network) StartWorkload(name string, number int) *Workload {
 	n.t.Helper()
 	w := &Workload{Name: name, Address: fmt.Sprintf("172.30.0.%d", number), t: n.t, holder: newProcess(n.t, name+"-namespace", "unshare")}
@@ -87,8 +114,9 @@ func (n *Network) StartWorkload(name string, number int) *Workload {
 	w.SetHosts("")
 	writeFiles(n.t, map[string][]byte{resolv: []byte("search default.svc.cluster.local svc.cluster.local cluster.local\n" +
 		"nameserver " + bridgeAddress + "\noptions ndots:5\n")})
-	w.holder.args = []string{"-n", "-m", "sh", "-ec",
-		`umount /etc/hosts; mount --bind "$1" /etc/resolv.conf; mount --bind "$2" /etc/hosts; ip link set lo up; echo made; exec sleep infinity`, "sh", resolv, w.hosts}
+	// Over the tests' own /etc/hosts, which has no name any more, the kernel mounts nothing.
+	w.holder.args = []string{"-n", "-m", "sh", "-ec", `umount /etc/hosts; mount --bind "$1" /etc/resolv.conf; mount --bind "$2" /etc/hosts
+ip link set lo up; echo made; exec sleep infinity`, "sh", resolv, w.hosts}
 	w.holder.show = 5
 	w.holder.start()
 	w.holder.ready(10*time.Second, w.holder.printed("made"))

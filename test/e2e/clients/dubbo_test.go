@@ -17,7 +17,7 @@ func (w *world) dubboSettings() string {
 }
 
 func (w *world) dubboBySettings(t *testing.T) {
-	byHost, past := requests(w.sidecar, dubbo), requests(w.sidecar, passthrough)
+	byHost, past := requests(w.sidecar, dubbo), w.toProviders()
 	consumer := w.shop.StartConsumer(t, harness.DubboConsumer, snippet(t, "dubbo-settings"))
 	for range 20 {
 		greeted(t, consumer, "greet")
@@ -25,7 +25,7 @@ func (w *world) dubboBySettings(t *testing.T) {
 	if n := requests(w.sidecar, dubbo) - byHost; n != 1 {
 		t.Errorf("20 calls over dubbo:// were %d connections to the cluster of the host, want 1", n)
 	}
-	if n := requests(w.sidecar, passthrough) - past; n > 0 {
+	if n := w.toProviders() - past; n > 0 {
 		t.Errorf("%d connections went past the host", n)
 	}
 }
@@ -109,17 +109,24 @@ func (w *world) dubboUnchanged(t *testing.T) {
 	if w.toProviders() == past {
 		t.Errorf("a consumer that discovers made no connection to a provider through %s", passthrough)
 	}
+	told, err := w.sidecar.Shell(snippet(t, "passed-through"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if address := fmt.Sprintf("%s:%d", w.base.Address, w.base.DubboPort); !strings.Contains(told, address) {
+		t.Errorf("what the page says to find callers with does not name %s:\n%s", address, told)
+	}
 }
 
-// toProviders is how many connections the sidecar has passed through to Dubbo providers.
-func (w *world) toProviders() (sum int64) {
-	upstreams := w.sidecar.Upstreams()[passthrough]
+// toProviders is how many connections the sidecar of shop has passed through to Dubbo providers.
+func (w *world) toProviders() int64 {
+	var addresses []string
 	for _, p := range []*harness.DubboProcess{w.base, w.gray} {
 		for _, port := range []int{p.DubboPort, p.TriplePort} {
-			sum += upstreams[fmt.Sprintf("%s:%d", p.Address, port)].Connections
+			addresses = append(addresses, fmt.Sprintf("%s:%d", p.Address, port))
 		}
 	}
-	return sum
+	return toAddress(w.sidecar, addresses...)
 }
 
 func greeted(t *testing.T, consumer *harness.Consumer, client string) {

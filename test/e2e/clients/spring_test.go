@@ -40,9 +40,14 @@ func (w *world) springByName(t *testing.T) {
 
 func (w *world) springUnchanged(t *testing.T) {
 	consumer := w.shop.StartConsumer(t, harness.SpringConsumer, w.springSettings())
-	before := requests(w.sidecar, http)
-	calls(t, 1, consumer, w.sidecar, "balanced", "hello from billing", passthrough)
-	if n := requests(w.sidecar, http) - before; n > 0 {
+	byHost, past := requests(w.sidecar, http), toAddress(w.sidecar, w.billing.Address)
+	if got, err := consumer.Call("balanced"); err != nil || got != "hello from billing" {
+		t.Fatalf("a client that discovers was answered %q, %v", got, err)
+	}
+	if n := requests(w.sidecar, http) - byHost; n > 0 {
 		t.Errorf("a client that discovers sent %d requests to the cluster of the host", n)
+	}
+	if toAddress(w.sidecar, w.billing.Address) == past {
+		t.Errorf("a client that discovers made no connection to the provider through %s", passthrough)
 	}
 }

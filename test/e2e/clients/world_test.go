@@ -56,8 +56,10 @@ type world struct {
 	control string // istiod's address for sidecars
 	base    *harness.DubboProcess
 	gray    *harness.DubboProcess
+	billing *harness.Consumer
 	shop    *harness.Workload
-	sidecar *harness.Agent
+	sidecar *harness.Agent // of shop
+	agents  []*harness.Agent
 }
 
 func newWorld(t *testing.T) *world {
@@ -68,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.base, w.gray = provider("greeter", "10.0.0.5", "base"), provider("greeter-gray", "10.0.0.6", "gray")
 	pod := w.network.StartWorkload("billing", 20)
-	pod.StartConsumer(t, harness.SpringConsumer, fmt.Sprintf(`
+	w.billing = pod.StartConsumer(t, harness.SpringConsumer, fmt.Sprintf(`
 spring:
   application: {name: billing}
   cloud: {zookeeper: {connect-string: %q, discovery: {instance-host: %s}}}
@@ -85,8 +87,7 @@ sources:
 	w.kube.Apply("{apiVersion: v1, kind: Namespace, metadata: {name: registries}}")
 	w.istiod = harness.StartIstiod(t, harness.IstiodConfig{
 		Tool: harness.IstiodNewest, Kube: w.kube, Sources: []harness.ConfigSource{{Address: "xds://" + w.bridge.MCP}},
-		// Filters that stock Envoy does not have.
-		Env: []string{"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false", "PILOT_DEBOUNCE_AFTER=10ms"},
+		Env: append(harness.ForStockEnvoy(), "PILOT_DEBOUNCE_AFTER=10ms"),
 	})
 	// A sidecar speaks plaintext to this port only.
 	w.control = w.network.Forward(15010, w.istiod.GRPC)
@@ -97,10 +98,12 @@ sources:
 
 // agent starts a sidecar.
 func (w *world) agent(workload *harness.Workload, metadata map[string]string) *harness.Agent {
-	return workload.StartAgent(harness.AgentConfig{
+	agent := workload.StartAgent(harness.AgentConfig{
 		Istiod: w.control, Namespace: "default", Labels: map[string]string{"app": workload.Name}, Metadata: metadata,
 		Drain: 3 * time.Second,
 	})
+	w.agents = append(w.agents, agent)
+	return agent
 }
 
 // capture is the metadata of a mesh that captures DNS.
@@ -161,6 +164,15 @@ func requests(sidecar *harness.Agent, clusters ...string) (sum int64) {
 		for _, u := range upstreams[cluster] {
 			sum += u.Requests
 		}
+	}
+	return sum
+}
+
+// toAddress is how many connections the sidecar has passed through to addresses.
+func toAddress(sidecar *harness.Agent, addresses ...string) (sum int64) {
+	upstreams := sidecar.Upstreams()[passthrough]
+	for _, a := range addresses {
+		sum += upstreams[a].Connections
 	}
 	return sum
 }
