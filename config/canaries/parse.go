@@ -3,7 +3,6 @@ package canaries
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -30,7 +29,7 @@ type parsed struct {
 	source *strict.Document // nil if the file could not be read
 }
 
-// parse judges all files, in the order of their paths.
+// parse judges all files: entries in the order of their files and places, those whose name is another's at the end.
 func parse(cfg convert.Config, files []follow.File) []canary.Entry {
 	slices.SortFunc(files, func(a, b follow.File) int { return strings.Compare(a.Path, b.Path) })
 	files = slices.CompactFunc(files, func(a, b follow.File) bool { return a.Path == b.Path })
@@ -38,17 +37,7 @@ func parse(cfg convert.Config, files []follow.File) []canary.Entry {
 	for _, f := range files {
 		all = append(all, parseFile(cfg, f)...)
 	}
-	owner := map[string]string{}
-	entries := make([]canary.Entry, 0, len(all))
-	for _, p := range all {
-		if first, taken := owner[p.Name]; taken {
-			p.add(p.source.Faults(fmt.Errorf("name: %q is that of a document in %s already: a name of its own", p.Name, first)))
-		} else if p.Name != "" {
-			owner[p.Name] = p.File
-		}
-		entries = append(entries, p.Entry)
-	}
-	return entries
+	return own(all)
 }
 
 // add adds those faults that are not there yet.
@@ -69,7 +58,9 @@ func parseFile(cfg convert.Config, f follow.File) []parsed {
 	}
 	chunks := split(f.Data)
 	if len(chunks) == 0 {
-		chunks = []chunk{{}}
+		p := parsed{Entry: canary.Entry{File: f.Path, Team: team.Name}}
+		p.add(strict.Faults{{File: f.Path, Wrong: "is empty", Right: "a document with a name and services, or no such file"}})
+		return []parsed{p}
 	}
 	var all []parsed
 	for _, c := range chunks {

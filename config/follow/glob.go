@@ -3,6 +3,7 @@ package follow
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,6 +42,7 @@ func (f *Files) Glob(pattern string) Match {
 		m.Err = err
 	}
 	all := sha256.New()
+	fmt.Fprintln(all, m.Folder != nil, m.Err)
 	paths, _ := filepath.Glob(pattern) // its only error is a malformed glob
 	for _, path := range paths {
 		if name := filepath.Base(path); name[0] == '.' && !strings.HasPrefix(filepath.Base(pattern), ".") {
