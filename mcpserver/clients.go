@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,8 +49,9 @@ type ClientKind struct {
 
 // Held is a resource of which the client keeps the former value, or none, and why.
 type Held struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
+	Name   string     `json:"name"`
+	Reason string     `json:"reason"`
+	Due    *time.Time `json:"due,omitempty"` // when it will be sent if nothing changes; absent: something must
 }
 
 // Clients lists the streams by node, authority and peer.
@@ -103,11 +105,11 @@ func (s *Session) clientKind(i int, sub *subscription) ClientKind {
 	if sub.inflight != nil {
 		k.InFlightSince = timeOf(sub.inflight.at)
 	}
-	for name, h := range sub.held {
-		k.Held = append(k.Held, Held{Name: name, Reason: h.reason()})
+	names := slices.Sorted(maps.Keys(sub.held))
+	for _, name := range names[:min(len(names), maxHeldListed)] {
+		h := sub.held[name]
+		k.Held = append(k.Held, Held{Name: name, Reason: h.reason(), Due: timeOf(h.due)})
 	}
-	slices.SortFunc(k.Held, func(a, b Held) int { return strings.Compare(a.Name, b.Name) })
-	k.Held = k.Held[:min(len(k.Held), maxHeldListed)]
 	return k
 }
 
@@ -121,29 +123,60 @@ func (s *Session) waiting(i int, sub *subscription) string {
 		return "the kinds before it are not acknowledged"
 	case !target.Open:
 		return "not every source is in"
+	case sub.base == nil:
+		return "the client does not hold " + describe(sub.need)
 	default:
-		return "until " + sub.due.UTC().Format(time.RFC3339) + ", when what it needs has settled"
+		return until(sub.due) + ", when " + describe(sub.need) + " has settled"
 	}
 }
 
 func (h *hold) reason() string {
 	switch {
+	case h.pin != nil:
+		return h.pin.reason()
 	case h.want == nil:
 		return "removed, but a later kind may still refer to it"
 	case h.due.IsZero():
-		return "the client does not hold what it needs: " + needs(h.next)
+		return "the client does not hold " + describe(h.need)
 	default:
-		return "until " + h.due.UTC().Format(time.RFC3339) + ", when what it needs has settled: " + needs(h.next)
+		return until(h.due) + ", when " + describe(h.need) + " has settled"
 	}
 }
 
-func needs(r *store.Resource) string {
-	names := make([]string, 0, len(r.Needs))
-	for _, n := range r.Needs {
-		names = append(names, n.Key.Kind.Kind+" "+n.Key.Name)
+func (p *pin) reason() string {
+	switch {
+	case p.waits != nil && p.by != nil:
+		return fmt.Sprintf("kept %s: %s routes to %s, and %s waits for what comes with the new one", until(p.due), title(p.by.Key), p.part(), title(p.waits.Key))
+	case p.waits != nil:
+		return fmt.Sprintf("kept %s: a %s that the client holds may route to %s, and %s waits for what comes with the new one", until(p.due), p.kind.Kind, p.part(), title(p.waits.Key))
+	case p.by != nil && p.due.IsZero():
+		return fmt.Sprintf("kept: %s routes to %s", title(p.by.Key), p.part())
+	case p.by != nil:
+		return fmt.Sprintf("kept %s: %s has only just left %s", until(p.due), title(p.by.Key), p.part())
+	case p.due.IsZero():
+		return fmt.Sprintf("kept: the client has not acknowledged its first state of %s, which may route to %s", p.kind.Kind, p.part())
+	default:
+		return fmt.Sprintf("kept %s: the client has only just begun with its first state of %s, and may have routed to %s before", until(p.due), p.kind.Kind, p.part())
 	}
-	return strings.Join(names, ", ")
 }
+
+func (p *pin) part() string {
+	if p.need.Part == "" {
+		return "it"
+	}
+	return "subset " + p.need.Part
+}
+
+func describe(n store.Need) string {
+	if n.Part == "" {
+		return title(n.Key)
+	}
+	return "subset " + n.Part + " of " + title(n.Key)
+}
+
+func title(k store.Key) string { return k.Kind.Kind + " " + k.Name }
+
+func until(t time.Time) string { return "until " + t.UTC().Format(time.RFC3339) }
 
 func timeOf(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -22,8 +22,9 @@ var update = flag.Bool("update", false, "write what came back into the conversat
 //	client [delta] [shard=1-of-2]               a new stream
 //	request KIND [node=ID] [revision=R] [version=V] [nonce=N] [names=A,B] [unsubscribe=A] [held=NAME@VALUE,…]
 //	ack KIND, nack KIND MESSAGE                 of what was sent last
-//	apply [open] [+KIND:NAME@VALUE[,rev=R][,needs=KIND:NAME]] [-KIND:NAME] …
+//	apply [open] [+KIND:NAME@VALUE[,rev=R][,has=PART][,needs=KIND:NAME[/PART]]…] [-KIND:NAME] …
 //	apply later …                               the same, but the session is not told
+//	process                                     another process with the same state, all of it new to it
 //	tick DURATION
 //	deadline                                    when the session is to be asked again
 //	held                                        what the client is kept from, and why
@@ -55,7 +56,7 @@ func TestConversations(t *testing.T) {
 }
 
 func converse(t *testing.T, text string) string {
-	c := &conversation{t: t, now: created, store: store.NewStore(), values: map[string]string{}}
+	c := &conversation{t: t, now: created, began: created, store: store.NewStore(), values: map[string]string{}}
 	var out strings.Builder
 	for _, line := range strings.SplitAfter(text, "\n") {
 		if strings.HasPrefix(line, "<") {
@@ -76,6 +77,7 @@ func converse(t *testing.T, text string) string {
 type conversation struct {
 	t       *testing.T
 	now     time.Time
+	began   time.Time // the process
 	store   *store.Store
 	session *Session
 	last    map[string]string // nonce of the last response, by type URL
@@ -88,7 +90,7 @@ var kindNames = map[string]store.Kind{"se": store.ServiceEntry, "dr": store.Dest
 func (c *conversation) say(verb string, args []string) []string {
 	switch verb {
 	case "client":
-		cfg := SessionConfig{Settle: 10 * time.Second, Retain: 10 * time.Minute, Since: created}
+		cfg := SessionConfig{Settle: 10 * time.Second, Retain: 10 * time.Minute, Since: c.began}
 		for _, a := range args {
 			if a == "delta" {
 				cfg.Delta = true
@@ -106,6 +108,9 @@ func (c *conversation) say(verb string, args []string) []string {
 		return c.send(Request{TypeURL: c.url(args[0]), Nonce: c.last[c.url(args[0])], Rejected: true, Error: strings.Join(args[1:], " ")})
 	case "apply":
 		return c.apply(args)
+	case "process":
+		c.process()
+		return nil
 	case "tick":
 		d, err := time.ParseDuration(args[0])
 		if err != nil {
@@ -130,7 +135,11 @@ func (c *conversation) say(verb string, args []string) []string {
 					out = append(out, k.Kind+" waits: "+k.Waiting)
 				}
 				for _, h := range k.Held {
-					out = append(out, k.Kind+" "+h.Name+": "+h.Reason)
+					line := k.Kind + " " + h.Name + ": " + h.Reason
+					if h.Due != nil {
+						line += fmt.Sprintf(" (in %s)", h.Due.Sub(c.now))
+					}
+					out = append(out, line)
 				}
 			}
 		}
@@ -209,21 +218,7 @@ func (c *conversation) apply(args []string) []string {
 			kind, host, _ := strings.Cut(a[1:], ":")
 			change.Remove = append(change.Remove, removal(kindNames[kind], host))
 		default:
-			parts := strings.Split(a[1:], ",")
-			kind, rest, _ := strings.Cut(parts[0], ":")
-			host, value, _ := strings.Cut(rest, "@")
-			options := []option{changedAt(c.now)}
-			for _, p := range parts[1:] {
-				if rev, ok := strings.CutPrefix(p, "rev="); ok {
-					options = append(options, revision(rev))
-				} else if n, ok := strings.CutPrefix(p, "needs="); ok {
-					kind, host, _ := strings.Cut(n, ":")
-					options = append(options, needing(store.Need{Key: key(kindNames[kind], host)}))
-				}
-			}
-			r := resource(c.t, kindNames[kind], host, value, options...)
-			c.values[r.Version] = value
-			change.Put = append(change.Put, r)
+			change.Put = append(change.Put, c.resource(a[1:]))
 		}
 	}
 	snap := c.store.Apply(change)
@@ -231,6 +226,51 @@ func (c *conversation) apply(args []string) []string {
 		return nil
 	}
 	return c.show(c.session.Update(snap, c.now))
+}
+
+func (c *conversation) resource(text string) *store.Resource {
+	words := strings.Split(text, ",")
+	kind, rest, _ := strings.Cut(words[0], ":")
+	host, value, _ := strings.Cut(rest, "@")
+	options := []option{changedAt(c.now)}
+	var parts []string
+	var needs []store.Need
+	for _, w := range words[1:] {
+		switch verb, arg, _ := strings.Cut(w, "="); verb {
+		case "rev":
+			options = append(options, revision(arg))
+		case "has":
+			parts = append(parts, arg)
+		case "needs":
+			of, part, _ := strings.Cut(arg, "/")
+			kind, host, _ := strings.Cut(of, ":")
+			needs = append(needs, store.Need{Key: key(kindNames[kind], host), Part: part})
+		default:
+			c.t.Fatalf("unknown option %q of a resource", w)
+		}
+	}
+	old := current(c.store).Lookup(key(kindNames[kind], host), host)
+	r := resource(c.t, kindNames[kind], host, value, append(options, needing(needs...), having(old, c.now, parts...))...)
+	c.values[r.Version] = value
+	return r
+}
+
+// process begins another process.
+func (c *conversation) process() {
+	old := current(c.store)
+	change := store.Change{Open: old.Open}
+	for _, kind := range store.Kinds() {
+		for r := range old.All(kind, store.Shard{}) {
+			var parts []string
+			for _, p := range r.Parts {
+				parts = append(parts, p.Name)
+			}
+			change.Put = append(change.Put, resource(c.t, kind, r.Host, c.values[r.Version],
+				func(m *store.Meta) { m.Labels = r.Labels }, changedAt(c.now), needing(r.Needs...), having(nil, c.now, parts...)))
+		}
+	}
+	c.store, c.session, c.began = store.NewStore(), nil, c.now
+	c.store.Apply(change)
 }
 
 func (c *conversation) show(res Result) []string {

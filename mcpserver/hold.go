@@ -16,9 +16,13 @@ type hold struct {
 	// A want with Needs. next is the first value that waits: it is served when due even if a newer one has come to wait
 	// since, so that a resource which changes faster than it settles is not starved.
 	next *store.Resource
-	due  time.Time // zero: what next needs has not been acknowledged
+	need store.Need // of next, what is lacked or settles last
 
-	generation uint64 // a removal: the state that removed it
+	pin    *pin      // why parts of former must stay; nil: that is not what holds it
+	mutual time.Time // since when that waits for what waits for this
+
+	due        time.Time // when it is served if nothing changes; zero: not before something does
+	generation uint64    // a removal: the state that removed it
 }
 
 func (sub *subscription) hold(name string, h *hold) { sub.held[name] = h }
@@ -26,8 +30,16 @@ func (sub *subscription) hold(name string, h *hold) { sub.held[name] = h }
 // change is what takes a client from what it was sent to what it may be sent now.
 type change struct {
 	upserts []*store.Resource
-	removed []string
-	dropped []*store.Resource
+	former  []*store.Resource // what upserts replace, in their order; nil: nothing
+	removed []*store.Resource
+}
+
+// formerOf is what upsert i replaces, or nil. A first state replaces nothing that is known.
+func (c change) formerOf(i int) *store.Resource {
+	if i < len(c.former) {
+		return c.former[i]
+	}
+	return nil
 }
 
 func (c change) empty() bool { return len(c.upserts) == 0 && len(c.removed) == 0 }
@@ -58,7 +70,7 @@ func (s *Session) move(i int, target *store.Snapshot, now time.Time) change {
 	}
 	sub.base = target
 	var c change
-	m := mover{s: s, sub: sub, target: target, now: now, pins: pins{s: s, after: i, target: target}}
+	m := mover{s: s, sub: sub, target: target, now: now, pins: pins{s: s, after: i, target: target, now: now}}
 	for _, name := range slices.Sorted(maps.Keys(pending)) {
 		p := pending[name]
 		m.decide(&c, name, p.old, p.want)
@@ -80,40 +92,113 @@ func (m *mover) decide(c *change, name string, has, want *store.Resource) {
 	h := m.sub.held[name]
 	delete(m.sub.held, name)
 	switch {
-	case has == want, has != nil && want != nil && has.Version == want.Version:
+	case has == want:
+		return
 	case want == nil:
-		generation := m.target.Generation
-		if h != nil && h.want == nil {
-			generation = h.generation
-		}
-		if m.pins.has(has, generation) {
-			m.sub.hold(name, &hold{former: has, generation: generation})
+		m.remove(c, h, name, has)
+		return
+	}
+	same := has != nil && has.Version == want.Version // on the wire; what it needs or has for others may differ
+	value, next := want, (*hold)(nil)
+	if !same {
+		value, next = m.settled(h, want)
+	}
+	if value != nil {
+		if kept := m.keep(h, has, value); kept != nil {
+			kept.want = want
+			m.sub.hold(name, kept)
 			return
 		}
-		c.removed = append(c.removed, name)
-		delete(m.sub.refused, name)
-		c.dropped = append(c.dropped, has)
-		m.sub.count--
-	default:
-		value, next := m.settled(h, want)
-		if value != nil {
+		if same {
+			m.exchange(has, value)
+		} else {
 			m.serve(c, has, value)
-			has = value
 		}
-		if next != nil {
-			next.former, next.want = has, want
-			m.sub.hold(name, next)
-		}
+		has = value
+	}
+	if next != nil {
+		next.former, next.want = has, want
+		m.sub.hold(name, next)
 	}
 }
 
 func (m *mover) serve(c *change, has, value *store.Resource) {
-	c.upserts = append(c.upserts, value)
+	c.upserts, c.former = append(c.upserts, value), append(c.former, has)
 	if has == nil {
 		m.sub.count++
-	} else {
-		c.dropped = append(c.dropped, has)
 	}
+}
+
+// exchange takes the client to a value that it does not tell from the one it has.
+func (m *mover) exchange(has, value *store.Resource) {
+	m.sub.gain(value, m.now, has)
+	m.s.uses.add(value)
+	m.s.uses.drop(has, m.now)
+}
+
+func (m *mover) remove(c *change, h *hold, name string, has *store.Resource) {
+	gone := &hold{former: has, generation: m.target.Generation}
+	if h != nil && h.want == nil {
+		gone.generation = h.generation
+	}
+	if kept := m.keep(h, has, nil); kept != nil {
+		gone.pin, gone.due = kept.pin, kept.due
+	} else if !m.pins.removal(has, gone.generation) {
+		c.removed = append(c.removed, has)
+		m.sub.count--
+		return
+	}
+	m.sub.hold(name, gone)
+}
+
+// keep holds back a value, or a removal, by which the client would lose a part that it needs or has only just ceased to need.
+//
+// A value may bring what the client must hold before it can cease to need what the value takes: then each waits for the
+// other. Converted services have no such values, as a subset is retained longer than any route to it; endpoints that are
+// replaced by others in one event may make one. It is served when it has waited like that for twice settle: the routes to
+// come are what is wanted, and the routes that are cut off lead to what the registry says has gone.
+func (m *mover) keep(h *hold, has, value *store.Resource) *hold {
+	if value != nil && len(m.sub.refused) == 0 && (has == nil || len(has.Parts) == 0) {
+		return nil
+	}
+	values := []*store.Resource{has}
+	if refused, ok := m.sub.refused[nameOf(has, value)]; ok {
+		values = append(values, refused.before)
+	}
+	event, timed := m.pins.drop(values, value)
+	kept := &hold{former: has, next: value}
+	if value == nil || len(value.Needs) == 0 {
+		kept.next = nil
+	}
+	if event != nil && value != nil && (event.by != nil || m.s.of(event.kind).base == nil) {
+		if event.waits = m.pins.awaited(values, value); event.waits != nil {
+			if kept.mutual = m.now; h != nil && !h.mutual.IsZero() {
+				kept.mutual = h.mutual
+			}
+			if event.due = kept.mutual.Add(2 * m.s.cfg.Settle); event.due.After(m.now) {
+				timed = nil
+			} else {
+				event = nil
+			}
+		}
+	}
+	switch {
+	case event != nil:
+		kept.pin = event
+	case timed != nil:
+		kept.pin = timed
+	default:
+		return nil
+	}
+	kept.due = kept.pin.due
+	return kept
+}
+
+func nameOf(has, value *store.Resource) string {
+	if has != nil {
+		return has.Name
+	}
+	return value.Name
 }
 
 // settled returns the newest value that may be served, if any, and a hold for what must wait beyond it, if anything.
@@ -121,73 +206,20 @@ func (m *mover) settled(h *hold, want *store.Resource) (*store.Resource, *hold) 
 	if len(want.Needs) == 0 {
 		return want, nil
 	}
-	if h == nil || h.next == nil {
-		h = &hold{}
-	}
-	if h.next == want && !h.due.IsZero() {
-		if h.due.After(m.now) {
-			return nil, h
-		}
+	w := m.s.readyAt(want, m.target)
+	if w.over(m.now) {
 		return want, nil
 	}
-	due, ok := m.s.readyAt(want, m.target)
-	if ok && !due.After(m.now) {
-		return want, nil
-	}
-	if !ok {
-		due = time.Time{}
-	}
-	newest := &hold{next: want, due: due}
-	switch {
-	case h.next == nil, h.due.IsZero():
+	newest := &hold{next: want, need: w.need, due: w.at}
+	if h == nil || h.next == nil || h.next == want {
 		return nil, newest
-	case h.due.After(m.now):
-		return nil, h
-	default:
+	}
+	switch w := m.s.readyAt(h.next, m.target); {
+	case w.over(m.now):
 		return h.next, newest
+	case w.lacks:
+		return nil, newest
+	default:
+		return nil, &hold{next: h.next, need: w.need, due: w.at}
 	}
-}
-
-// readyAt is when a resource of a snapshot may be served: once the client has held all that it Needs for settle. It reports
-// false while that cannot be said, because the client does not hold something yet or there is no such thing.
-func (s *Session) readyAt(r *store.Resource, in *store.Snapshot) (time.Time, bool) {
-	var at time.Time
-	for _, n := range r.Needs {
-		need := in.Find(n.Key, r.Host)
-		if s.cfg.View.visible(need) == nil {
-			return time.Time{}, false
-		}
-		since := later(need.Changed, s.cfg.Since)
-		held, known := later(since, s.start), true // what this stream does not follow is taken to be known to the client by then
-		if sub := s.following(need); sub != nil {
-			held, known = sub.heldSince(need, in)
-		} else {
-			at = later(at, s.start.Add(min(subscribing, s.cfg.Settle)))
-		}
-		if !known {
-			return time.Time{}, false
-		}
-		if held.Before(since.Add(s.cfg.Retain)) {
-			at = later(at, held.Add(s.cfg.Settle))
-		}
-	}
-	return at, true
-}
-
-// following is the subscription that a resource comes by on this stream, or nil.
-func (s *Session) following(r *store.Resource) *subscription {
-	if !s.cfg.View.Shard.Has(store.Slot(r.Host)) {
-		return nil
-	}
-	if i := slices.Index(store.Kinds(), r.Kind); i >= 0 {
-		return s.subs[i]
-	}
-	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,22 +13,28 @@ import (
 	"meshbridge/mcpserver/store"
 )
 
-// The property: whatever happens in whatever order, a client never receives a VirtualService before it has held what that
-// needs for settle, never loses what a resource it holds needs, never loses what was there all the time, and ends with
-// exactly its view. Here time and the wire are simulated; TestClientsOverTheWireEndWithTheirView has real ones.
+// The property, from the client's side alone: whatever happens in whatever order, a client has held each part that a
+// VirtualService names for settle when it receives that; no part leaves it while a VirtualService that it holds names it, or
+// within settle after; it never loses what was there all the time, and it ends with exactly its view. Here time and the wire
+// are simulated; TestClientsOverTheWireEndWithTheirView has real ones.
 func TestAClientNeverLacksWhatItNeedsAndEndsWithItsView(t *testing.T) {
-	seeds := 300
+	seeds := 400
 	if testing.Short() {
-		seeds = 30
+		seeds = 40
 	}
 	for seed := range seeds {
 		w := newWorld(t, uint64(seed))
-		for range 300 {
+		for i := range 360 {
+			if w.phases && i%60 == 0 { // no value that a client may see both brings and takes a part
+				w.settle()
+				w.taking = !w.taking
+			}
 			w.step()
 			if t.Failed() {
-				t.Fatalf("seed %d", seed)
+				t.Fatalf("seed %d, step %d", seed, i)
 			}
 		}
+		w.resend()
 		w.settle()
 		w.judge()
 		if t.Failed() {
@@ -47,55 +53,67 @@ type world struct {
 	t       *testing.T
 	rand    *rand.Rand
 	now     time.Time
-	began   time.Time
+	began   time.Time // the process
 	store   *store.Store
 	bodies  *bodies
 	hosts   []*host
 	clients []*simClient
-	needs   map[string][]store.Key // of routes, by version
+	value   int // counts changes
+
+	phases  bool // parts only come, or only go, for a time; else anything may happen at once
+	taking  bool
+	refuses bool // clients refuse a response now and then
 }
 
-// host is one service: a ServiceEntry, and perhaps a DestinationRule and a VirtualService that needs it and maybe another's.
+// host is one service: a ServiceEntry with endpoints of some subsets, and perhaps a DestinationRule with subsets, and a
+// VirtualService that routes to some of these and maybe to another host's.
 type host struct {
 	name     string
-	value    int // counts changes; a DestinationRule of value n satisfies all routes that need n or less
 	revision string
-	has      map[store.Kind]bool
+	value    map[store.Kind]int // 0: there is none
+	parts    map[store.Kind][]string
+	needs    []store.Need
 	changed  map[store.Kind]time.Time
-	needs    []string          // hosts whose DestinationRules the VirtualService needs
-	made     map[int]time.Time // when a value of the DestinationRule first was
-	needed   int               // value of this host's DestinationRule that its VirtualService needs
-	present  map[store.Kind]uint64
+	present  map[store.Kind]uint64 // since which generation
 }
+
+var se, dr, vs = store.ServiceEntry, store.DestinationRule, store.VirtualService
 
 func newWorld(t *testing.T, seed uint64) *world {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: now, began: now, store: store.NewStore(), needs: map[string][]store.Key{}}
+	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: now, began: now, store: store.NewStore()}
+	w.phases, w.taking, w.refuses = seed%3 != 0, true, seed%4 == 0
 	w.bodies = newBodies(func() time.Time { return w.now })
-	for i := range 8 {
-		w.hosts = append(w.hosts, &host{name: fmt.Sprintf("h%d.mesh", i), has: map[store.Kind]bool{},
-			changed: map[store.Kind]time.Time{}, made: map[int]time.Time{}, present: map[store.Kind]uint64{}})
+	for i := range 6 {
+		w.hosts = append(w.hosts, newHost(fmt.Sprintf("h%d.mesh", i)))
 	}
-	shards := []store.Shard{{}, {}, {Index: 0, Of: 2}, {Index: 1, Of: 2}, {Index: 1, Of: 3}}
-	for i := range 8 {
+	shards := []store.Shard{{}, {}, {}, {Index: 0, Of: 2}, {Index: 1, Of: 2}}
+	for i := range 6 {
 		view := View{Shard: shards[w.rand.IntN(len(shards))]}
 		if w.rand.IntN(2) == 0 {
 			view.Revision = "canary"
 		}
-		w.clients = append(w.clients, &simClient{w: w, id: i, view: view, delta: w.rand.IntN(2) == 0, held: map[store.Key]*simHeld{}})
+		w.clients = append(w.clients, newSimClient(w, i, view, w.rand.IntN(2) == 0))
 	}
 	return w
 }
 
+func newHost(name string) *host {
+	return &host{name: name, value: map[store.Kind]int{}, parts: map[store.Kind][]string{},
+		changed: map[store.Kind]time.Time{}, present: map[store.Kind]uint64{}}
+}
+
 // step lets one thing happen.
 func (w *world) step() {
-	switch n := w.rand.IntN(100); {
-	case n < 15:
+	switch n := w.rand.IntN(200); {
+	case n < 30:
 		w.change()
-	case n < 25:
+	case n < 60:
 		w.now = w.now.Add(time.Duration(w.rand.IntN(4000)) * time.Millisecond)
-	case n < 27:
+	case n < 63:
 		w.now = w.now.Add(propRetain)
+	case n == 63:
+		w.restart()
 	default:
 		w.clients[w.rand.IntN(len(w.clients))].act()
 	}
@@ -103,15 +121,19 @@ func (w *world) step() {
 
 // change applies one random state in which nothing needs what is not there.
 func (w *world) change() {
-	var c store.Change
 	for range 1 + w.rand.IntN(3) {
 		w.mutate(w.hosts[w.rand.IntN(len(w.hosts))])
 	}
-	c.Open = w.rand.IntN(3) == 0
+	w.apply(w.rand.IntN(3) == 0)
+}
+
+func (w *world) apply(open bool) {
+	c := store.Change{Open: open}
+	old := current(w.store)
 	for _, h := range w.hosts {
 		for _, kind := range store.Kinds() {
-			if h.has[kind] {
-				c.Put = append(c.Put, w.resource(h, kind))
+			if h.value[kind] > 0 {
+				c.Put = append(c.Put, w.resource(h, kind, old))
 			} else {
 				c.Remove = append(c.Remove, removal(kind, h.name))
 			}
@@ -121,7 +143,7 @@ func (w *world) change() {
 	for _, h := range w.hosts {
 		for _, kind := range store.Kinds() {
 			switch {
-			case !h.has[kind]:
+			case h.value[kind] == 0:
 				delete(h.present, kind)
 			case h.present[kind] == 0:
 				h.present[kind] = snap.Generation
@@ -130,85 +152,85 @@ func (w *world) change() {
 	}
 }
 
-func (w *world) mutate(h *host) {
-	touch := func(kinds ...store.Kind) {
-		for _, k := range kinds {
-			h.changed[k] = w.now
-		}
-		if _, ok := h.made[h.value]; !ok {
-			h.made[h.value] = w.now
+// restart replaces the process; all clients come to the new one.
+func (w *world) restart() {
+	open := current(w.store).Open
+	w.store, w.began = store.NewStore(), w.now
+	for _, h := range w.hosts {
+		for kind := range h.changed {
+			h.changed[kind] = w.now
 		}
 	}
-	se, dr, vs := store.ServiceEntry, store.DestinationRule, store.VirtualService
-	needed := slices.ContainsFunc(w.hosts, func(o *host) bool { return o != h && o.has[vs] && slices.Contains(o.needs, h.name) })
-	switch w.rand.IntN(7) {
-	case 0: // the service alone
-		h.has[se] = true
-		h.value++
-		touch(se)
-	case 1: // all of it, the route needing the newest rule
-		h.has[se], h.has[dr], h.has[vs] = true, true, true
-		h.value++
-		h.needed, h.needs = h.value, []string{h.name}
-		touch(se, dr, vs)
-	case 2: // the rule changes, the route does not
-		if h.has[dr] {
-			h.value++
-			touch(dr)
-		}
-	case 3: // the route goes
-		delete(h.has, vs)
-	case 4: // all of it goes
-		if !needed {
-			clear(h.has)
-		}
-	case 5: // another revision, with all that is in it
-		if !needed && !slices.ContainsFunc(h.needs, func(n string) bool { return n != h.name }) {
-			h.revision = []string{"", "canary", "stable"}[w.rand.IntN(3)]
-			for _, kind := range store.Kinds() {
-				h.present[kind] = 0 // for some it goes, for some it comes
+	w.store.Apply(store.Change{}) // a first state, so that no generation of what was there is 0
+	for _, c := range w.clients {
+		c.session = nil
+		for k, held := range c.held {
+			if since := w.host(k.Name).present[k.Kind]; since == 0 || since > held.acquired {
+				held.acquired = 0
+				continue
 			}
-			h.value++
-			h.needed = h.value
-			touch(se, dr, vs)
+			held.acquired = 1
 		}
-	case 6: // the route needs another host's rule too
-		o := w.hosts[w.rand.IntN(len(w.hosts))]
-		if h.has[vs] && o.has[dr] && o.revision == "" {
-			h.needs = slices.Compact(slices.Sorted(slices.Values(append(h.needs, o.name))))
-			touch(vs)
+	}
+	for _, h := range w.hosts {
+		clear(h.present)
+	}
+	w.apply(open)
+	for _, h := range w.hosts {
+		for kind := range h.present {
+			h.present[kind] = 1
 		}
 	}
 }
 
 func (w *world) host(name string) *host {
+	name = strings.TrimPrefix(name, "ns/")
 	i := slices.IndexFunc(w.hosts, func(h *host) bool { return h.name == name })
 	return w.hosts[i]
 }
 
-func (w *world) resource(h *host, kind store.Kind) *store.Resource {
-	options := []option{changedAt(h.changed[kind])}
+func (w *world) resource(h *host, kind store.Kind, old *store.Snapshot) *store.Resource {
+	meta := store.Meta{Key: key(kind, h.name), Host: h.name, Created: created, Changed: h.changed[kind]}
 	if h.revision != "" {
-		options = append(options, revision(h.revision))
+		revision(h.revision)(&meta)
 	}
-	value := h.value
-	var keys []store.Key
-	if kind == store.VirtualService {
-		value = h.needed
-		for _, n := range h.needs {
-			keys = append(keys, key(store.DestinationRule, n))
-		}
-		options = append(options, needing(wholly(keys...)...), annotated("needs", fmt.Sprint(h.needs)))
+	having(old.Lookup(meta.Key, h.name), w.now, h.parts[kind]...)(&meta)
+	if kind == vs {
+		needing(h.needs...)(&meta)
 	}
-	r := resource(w.t, kind, h.name, strconv.Itoa(value), options...)
-	w.needs[r.Version] = keys
+	r, err := store.New(meta, simSpec(kind, h.name, h.value[kind], h.parts[kind], h.needs))
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return r
+}
+
+// resend changes everything, and each kind in each shard, so that what was refused is sent again.
+func (w *world) resend() {
+	for i := range 8 {
+		h := newHost(fmt.Sprintf("last%d.mesh", i))
+		w.add(h, "v1")
+		w.route(h, []store.Need{{Key: key(dr, h.name), Part: "v1"}})
+		w.hosts = append(w.hosts, h)
+	}
+	for _, h := range w.hosts {
+		for _, kind := range store.Kinds() {
+			if h.value[kind] > 0 {
+				w.touch(h, kind)
+			}
+		}
+	}
+	w.refuses = false
+	w.apply(true)
 }
 
 // settle lets everything come to rest.
 func (w *world) settle() {
 	w.store.Apply(store.Change{Open: true})
-	for range 40 {
+	refuses := w.refuses
+	w.refuses = false
+	defer func() { w.refuses = refuses }()
+	for range 100 {
 		for _, c := range w.clients {
 			c.update()
 			for c.process() {
@@ -230,7 +252,8 @@ func (w *world) judge() {
 				}
 			}
 			if diff := cmp.Diff(versions(snap, kind, c.view), got); diff != "" {
-				w.t.Errorf("client %d (%+v, delta %t) differs in %s (-view +held):\n%s", c.id, c.view, c.delta, kind.Kind, diff)
+				i := slices.Index(store.Kinds(), kind)
+				w.t.Errorf("client %d (%+v, delta %t) differs in %s (-view +held):\n%s%+v", c.id, c.view, c.delta, kind.Kind, diff, c.session.clientKind(i, c.session.subs[i]).Held)
 			}
 			if got, want := c.session.subs[slices.Index(store.Kinds(), kind)].count, len(got); got != want {
 				w.t.Errorf("client %d counts %d of %s, and holds %d", c.id, got, kind.Kind, want)

@@ -19,10 +19,12 @@ var meshConfig = store.Kind{Group: "core", Kind: "MeshConfig"}
 
 // SessionConfig is what a Session is made of.
 type SessionConfig struct {
-	View   View          // the revision is filled in from the first request
-	Delta  bool          // the incremental protocol
-	Settle time.Duration // how long a client must have held what a resource Needs before it is sent the resource
-	Retain time.Duration // what has been unchanged for this long is taken to be known to a new client
+	View  View // the revision is filled in from the first request
+	Delta bool // the incremental protocol
+	// Settle is how long a client must have held what a resource Needs before it is sent the resource, and how long it keeps
+	// that after it has ceased to hold the resource.
+	Settle time.Duration
+	Retain time.Duration // what has been there for this long is taken to be known to a new client
 	// Since is when this process began: nothing is known to have been unchanged for longer.
 	Since time.Time
 }
@@ -35,7 +37,8 @@ type Session struct {
 	node  Node
 
 	snap    *store.Snapshot
-	subs    []*subscription   // by the order of store.Kinds; nil: not asked for
+	subs    []*subscription // by the order of store.Kinds; nil: not asked for
+	uses    uses
 	foreign map[string]string // type URL of other kinds to the nonce of their empty answer; "" once that was acknowledged
 	nonce   int
 	nacks   int
@@ -58,6 +61,7 @@ func NewSession(cfg SessionConfig, snap *store.Snapshot, now time.Time) *Session
 	return &Session{
 		cfg: cfg, start: now, snap: snap,
 		subs: make([]*subscription, len(store.Kinds())), foreign: map[string]string{},
+		uses: uses{by: map[store.Need]*use{}},
 	}
 }
 
@@ -99,12 +103,8 @@ func (s *Session) subscribe(i int, sub *subscription) {
 		switch {
 		case other == nil:
 		case !other.sent:
-			other.base, other.count = nil, 0
+			other.base, other.count, other.needing = nil, 0, nil
 			clear(other.held)
-		default:
-			for _, h := range other.held {
-				h.due = time.Time{}
-			}
 		}
 	}
 	s.subs[i] = sub
@@ -141,14 +141,15 @@ func (s *Session) answered(sub *subscription, req Request, now time.Time) Result
 	if req.Rejected {
 		s.nacks++
 		res.Nack = &Nack{TypeURL: sub.typeURL, Nonce: d.nonce, Version: d.version, Message: req.Error}
-		sub.refuse(d, s.cfg.Delta, req.Error, now)
+		sub.refuse(d, s.cfg.Delta, req.Error, now, &s.uses)
 	} else {
-		sub.accept(d, s.cfg.Delta, now)
+		sub.accept(d, s.cfg.Delta, now, &s.uses)
 		if !d.first {
 			res.Acked = d.upserts
 		}
 	}
 	sub.forget(now.Add(-s.cfg.Settle))
+	s.uses.forget(now.Add(-s.cfg.Settle))
 	res.Responses = s.step(now)
 	return res
 }
@@ -212,14 +213,20 @@ func (s *Session) step(now time.Time) []*Response {
 	return out
 }
 
-// target is the snapshot that a kind may move to, or nil.
+// target is the snapshot that a kind may move to: the oldest at which the kinds before it were acknowledged. It is nil while
+// one of them has not been.
 func (s *Session) target(i int) *store.Snapshot {
-	for j := i - 1; j >= 0; j-- {
-		if sub := s.subs[j]; sub != nil {
-			return sub.acked
+	target := s.snap
+	for _, sub := range s.subs[:i] {
+		switch {
+		case sub == nil:
+		case sub.acked == nil:
+			return nil
+		case sub.acked.Generation < target.Generation:
+			target = sub.acked
 		}
 	}
-	return s.snap
+	return target
 }
 
 // advance moves one kind, and reports whether that may let another one move.
@@ -233,10 +240,7 @@ func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
 		return nil, false
 	}
 	if !sub.sent {
-		if sub.base == nil {
-			s.begin(sub, target, now)
-		}
-		if now.Before(sub.due) {
+		if sub.base == nil && !s.begin(sub, target, now) || now.Before(sub.due) {
 			return nil, false
 		}
 		return s.first(sub, now), true
@@ -254,28 +258,40 @@ func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
 }
 
 // begin fixes the first state of a kind on this stream. The client is taken to hold an older one, in which resources may
-// lack what the new ones need: then the whole kind waits, since leaving a resource out would remove it.
-func (s *Session) begin(sub *subscription, target *store.Snapshot, now time.Time) {
-	sub.base, sub.due = target, now
+// lack what the new ones need: then the whole kind waits, since leaving a resource out would remove it. It is fixed later,
+// and begin reports false, while the client does not hold what it will come to hold of that state.
+func (s *Session) begin(sub *subscription, target *store.Snapshot, now time.Time) bool {
+	sub.due, sub.count, sub.needing, sub.lacking = now, 0, nil, nil
 	for r := range target.All(sub.kind, s.cfg.View.Shard) {
 		if s.cfg.View.visible(r) == nil {
 			continue
 		}
-		at, ok := s.readyAt(r, target)
-		if !ok {
-			sub.hold(r.Name, &hold{want: r, next: r})
-			continue
-		}
-		if at.After(sub.due) {
-			sub.due = at
+		if len(r.Needs) > 0 {
+			w := s.readyAt(r, target)
+			if w.lacks && s.comes(w.need, r, target) {
+				clear(sub.held)
+				sub.lacking, sub.need = r, w.need
+				return false
+			}
+			if w.lacks {
+				sub.hold(r.Name, &hold{want: r, next: r, need: w.need})
+				continue
+			}
+			if w.at.After(sub.due) {
+				sub.due, sub.need = w.at, w.need
+			}
+			sub.needing = append(sub.needing, r)
 		}
 		sub.count++
 	}
+	sub.base = target
+	return true
 }
 
 // first sends the first state of a kind.
 func (s *Session) first(sub *subscription, now time.Time) *Response {
 	var c change
+	var vanished []string
 	if s.cfg.Delta {
 		names := sub.initial
 		sub.initial = nil
@@ -291,24 +307,39 @@ func (s *Session) first(sub *subscription, now time.Time) *Response {
 		}
 		for name := range names {
 			if !have[name] {
-				c.removed = append(c.removed, name)
+				vanished = append(vanished, name)
 			}
 		}
-		slices.Sort(c.removed)
+		slices.Sort(vanished)
 	}
 	sub.sent = true
-	resp := s.send(sub, c, now)
-	sub.inflight.first, resp.First = true, true
+	for _, r := range sub.needing {
+		s.uses.add(r)
+	}
+	sub.needing = nil
+	resp := s.respond(sub, c, now)
+	resp.First, resp.Removed, sub.inflight.first = true, vanished, true
 	return resp
 }
 
-// send makes the response that takes a kind to its base and what it holds back.
+// send makes the response that takes a kind to its base and what it holds back, and counts what that needs.
 func (s *Session) send(sub *subscription, c change, now time.Time) *Response {
+	for _, r := range c.upserts {
+		s.uses.add(r)
+	}
+	resp := s.respond(sub, c, now)
+	for _, r := range c.removed {
+		resp.Removed = append(resp.Removed, r.Name)
+	}
+	return resp
+}
+
+func (s *Session) respond(sub *subscription, c change, now time.Time) *Response {
 	nonce := s.nextNonce()
-	sub.inflight = &delivery{nonce: nonce, at: now, target: sub.base, upserts: c.upserts, dropped: c.dropped}
+	sub.inflight = &delivery{change: c, nonce: nonce, at: now, target: sub.base}
 	return &Response{
 		TypeURL: sub.typeURL, Nonce: nonce, Kind: sub.kind, Delta: s.cfg.Delta,
-		Upserts: c.upserts, Removed: c.removed, View: s.cfg.View, Snapshot: sub.base, sub: sub, session: s,
+		Upserts: c.upserts, View: s.cfg.View, Snapshot: sub.base, sub: sub, session: s,
 	}
 }
 

@@ -2,7 +2,9 @@ package mcpserver
 
 import (
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,37 +24,53 @@ type simClient struct {
 	delta bool
 
 	session *Session
-	begun   map[store.Kind]bool // first states applied on this stream
-	ordered bool                // it asked for services first
-	ask     []store.Kind        // still to be asked for
+	begun   map[store.Kind]time.Time // first states applied on this stream
+	ordered bool                     // it asked for services first
+	prompt  bool                     // it asked for all kinds at once
+	refused bool                     // it has refused something
+	ask     []store.Kind             // still to be asked for
 	inbox   []wireResponse
 	held    map[store.Key]*simHeld
+	parts   map[store.Need]*simPart
 }
 
+// simHeld is a resource that the client holds, and what is in it as it came over the wire.
 type simHeld struct {
 	version  string
-	value    int
-	since    map[int]time.Time // DestinationRule: when it came to satisfy a value
-	acquired uint64            // generation of the state that it came with
+	parts    []string
+	needs    []store.Need
+	acquired uint64 // generation of the state that it came with
+}
+
+// simPart is what the client knows of a part, whether it holds it or not.
+type simPart struct {
+	held   bool
+	since  time.Time // if it is held
+	known  bool      // it came with the first state of this stream, and had not changed for retain
+	needed time.Time // when the client last held something that named it
+}
+
+func newSimClient(w *world, id int, view View, delta bool) *simClient {
+	return &simClient{w: w, id: id, view: view, delta: delta, held: map[store.Key]*simHeld{}, parts: map[store.Need]*simPart{}}
 }
 
 // wireResponse is a response as it went over the wire.
 type wireResponse struct {
 	kind    store.Kind
 	nonce   string
-	at      uint64 // generation of the state that it is taken from
+	at      *store.Snapshot // the state that it is taken from
 	put     []*mcppb.Resource
 	removed []string
 	full    bool
 }
 
 func (c *simClient) act() {
-	switch n := c.w.rand.IntN(20); {
+	switch n := c.w.rand.IntN(30); {
 	case c.session == nil || n == 0:
 		c.connect()
-	case n < 6:
+	case n < 9:
 		c.update()
-	case n < 9 && len(c.ask) > 0:
+	case n < 12 && len(c.ask) > 0:
 		c.subscribe()
 	default:
 		c.process()
@@ -61,13 +79,23 @@ func (c *simClient) act() {
 
 func (c *simClient) connect() {
 	c.session = NewSession(SessionConfig{View: c.view, Delta: c.delta, Settle: propSettle, Retain: propRetain, Since: c.w.began}, current(c.w.store), c.w.now)
-	c.begun, c.inbox = map[store.Kind]bool{}, nil
-	c.ask, c.ordered = store.Kinds(), true
+	c.begun, c.inbox = map[store.Kind]time.Time{}, nil
+	c.ask, c.ordered, c.prompt, c.refused = store.Kinds(), true, true, false
+	for _, p := range c.parts {
+		p.known = false
+	}
 	if c.w.rand.IntN(2) == 0 {
 		c.ordered = false
 		c.ask = []store.Kind{store.DestinationRule, store.ServiceEntry, store.VirtualService} // as istiod does
 	}
-	for range c.w.rand.IntN(4) {
+	if c.w.rand.IntN(4) == 0 {
+		c.prompt = false
+		for range c.w.rand.IntN(3) {
+			c.subscribe()
+		}
+		return
+	}
+	for len(c.ask) > 0 {
 		c.subscribe()
 	}
 }
@@ -121,7 +149,7 @@ func (c *simClient) receive(res Result) {
 }
 
 func decodeFrame(t *testing.T, resp *Response, f *frame) wireResponse {
-	out := wireResponse{kind: resp.Kind, nonce: resp.Nonce, at: resp.Snapshot.Generation, full: !resp.Delta}
+	out := wireResponse{kind: resp.Kind, nonce: resp.Nonce, at: resp.Snapshot, full: !resp.Delta}
 	raw := f.data.Materialize()
 	add := func(r *mcppb.Resource, err error) {
 		if err != nil {
@@ -152,49 +180,54 @@ func decodeFrame(t *testing.T, resp *Response, f *frame) wireResponse {
 	return out
 }
 
-// process applies and acknowledges the oldest response.
+// process applies and acknowledges the oldest response, or refuses it.
 func (c *simClient) process() bool {
 	if len(c.inbox) == 0 {
 		return false
 	}
 	resp := c.inbox[0]
 	c.inbox = c.inbox[1:]
-	c.apply(resp)
-	c.begun[resp.kind] = true
-	c.check()
-	c.request(Request{TypeURL: "networking.istio.io/v1/" + resp.kind.Kind, Nonce: resp.nonce})
+	req := Request{TypeURL: "networking.istio.io/v1/" + resp.kind.Kind, Nonce: resp.nonce}
+	if c.w.refuses && c.has(resp.kind) && len(resp.removed) == 0 && c.w.rand.IntN(8) == 0 {
+		req.Rejected, c.refused = true, true
+	} else {
+		c.apply(resp)
+		if !c.has(resp.kind) {
+			c.begun[resp.kind] = c.w.now
+		}
+		c.check()
+	}
+	c.request(req)
 	return true
 }
 
+// has reports whether the client has the first state of a kind on this stream.
+func (c *simClient) has(kind store.Kind) bool { return !c.begun[kind].IsZero() }
+
 func (c *simClient) apply(resp wireResponse) {
-	seen := map[string]bool{}
+	before := map[store.Key]*simHeld{}
+	for k, h := range c.held {
+		if k.Kind == resp.kind {
+			before[k] = h
+		}
+	}
 	for _, r := range resp.put {
-		name := r.Metadata.Name
-		seen[name] = true
-		k := store.Key{Kind: resp.kind, Name: name}
-		old := c.held[k]
-		if old != nil && old.version == r.Metadata.Version {
-			continue
+		k := store.Key{Kind: resp.kind, Name: r.Metadata.Name}
+		h := &simHeld{version: r.Metadata.Version}
+		h.parts, h.needs = simContent(c.w.t, r)
+		if c.view.visible(resp.at.Find(k)) != nil { // else it is a former value of what has gone
+			h.acquired = resp.at.Generation
 		}
-		h := &simHeld{version: r.Metadata.Version, value: valueOf(c.w.t, r), acquired: resp.at, since: map[int]time.Time{}}
-		if old != nil {
+		if old := before[k]; old != nil {
 			h.acquired = old.acquired
-			maps.Copy(h.since, old.since)
-		}
-		for v := range h.value + 1 {
-			if _, ok := h.since[v]; !ok {
-				h.since[v] = c.w.now
-			}
 		}
 		c.held[k] = h
-		if resp.kind == store.VirtualService {
-			c.acquired(k, h)
-		}
 	}
 	gone := resp.removed
 	if resp.full {
-		for k := range c.held {
-			if k.Kind == resp.kind && !seen[k.Name] {
+		gone = nil
+		for k := range before {
+			if !slices.ContainsFunc(resp.put, func(r *mcppb.Resource) bool { return r.Metadata.Name == k.Name }) {
 				gone = append(gone, k.Name)
 			}
 		}
@@ -202,70 +235,191 @@ func (c *simClient) apply(resp wireResponse) {
 	for _, name := range gone {
 		k := store.Key{Kind: resp.kind, Name: name}
 		if h := c.held[k]; h != nil {
-			if at := c.w.host(name[len("ns/"):]).present[resp.kind]; at != 0 && at <= h.acquired {
+			if at := c.w.host(name).present[resp.kind]; at != 0 && at <= h.acquired {
 				c.w.t.Errorf("client %d lost %s %s, which was there all the time", c.id, k.Kind.Kind, name)
 			}
 			delete(c.held, k)
 		}
 	}
+	c.compare(resp, before)
 }
 
-// acquired checks a new route: what it needs has been there for settle, or for so long that every client knows it.
-func (c *simClient) acquired(k store.Key, h *simHeld) {
-	own := key(store.DestinationRule, k.Name[len("ns/"):])
-	rule := c.held[own]
-	if rule == nil || rule.value < h.value {
-		c.w.t.Errorf("client %d received %s, which needs its rule at %d, and holds %+v", c.id, k.Name, h.value, rule)
+// compare looks at what a response changed: parts that came or went, and routes.
+func (c *simClient) compare(resp wireResponse, before map[store.Key]*simHeld) {
+	keys := maps.Clone(before)
+	for k, h := range c.held {
+		if k.Kind == resp.kind {
+			keys[k] = h
+		}
+	}
+	for k := range keys {
+		old, now := before[k], c.held[k]
+		swap := false
+		for _, n := range now.partsOf(k) {
+			if !slices.Contains(old.partsOf(k), n) {
+				swap = true
+				c.came(n)
+			}
+		}
+		for _, n := range old.partsOf(k) {
+			if !slices.Contains(now.partsOf(k), n) {
+				c.went(n, swap)
+			}
+		}
+		if r := resp.at.Find(k); r != nil && !c.has(resp.kind) {
+			for _, n := range now.partsOf(k) {
+				c.part(n).known = !c.w.now.Before(later(r.PartSince(n.Part), c.w.began).Add(propRetain))
+			}
+		}
+		if k.Kind != store.VirtualService {
+			continue
+		}
+		if now != nil && (old == nil || old.version != now.version) {
+			c.received(k, now)
+		}
+		for _, n := range old.needsOf() {
+			c.part(n).needed = c.w.now
+		}
+	}
+}
+
+func (h *simHeld) needsOf() []store.Need {
+	if h == nil {
+		return nil
+	}
+	return h.needs
+}
+
+// partsOf are the parts of a resource, itself among them.
+func (h *simHeld) partsOf(k store.Key) []store.Need {
+	if h == nil {
+		return nil
+	}
+	parts := []store.Need{{Key: k}}
+	for _, p := range h.parts {
+		parts = append(parts, store.Need{Key: k, Part: p})
+	}
+	return parts
+}
+
+func (c *simClient) part(n store.Need) *simPart {
+	if c.parts[n] == nil {
+		c.parts[n] = &simPart{}
+	}
+	return c.parts[n]
+}
+
+func (c *simClient) came(n store.Need) {
+	p := c.part(n)
+	p.held, p.since, p.known = true, c.w.now, false
+}
+
+// went checks that nothing named a part that is lost, nor has for settle. What the first state of a stream takes cannot be
+// helped, nor what is lost before the client has said that it follows routes, nor a whole resource so soon after the first
+// state of the routes. A value that brings a part as well may be one
+// for which a route waited that others had to leave.
+func (c *simClient) went(n store.Need, swap bool) {
+	p := c.part(n)
+	p.held = false
+	if !c.has(n.Key.Kind) || !c.prompt || swap && !c.strict() {
 		return
 	}
-	known := !c.w.now.Before(later(c.w.host(k.Name[len("ns/"):]).made[h.value], c.w.began).Add(propRetain))
-	if settled := c.w.now.Sub(rule.since[h.value]); settled < propSettle && !known {
-		c.w.t.Errorf("client %d received %s %s after what it needs", c.id, k.Name, settled)
+	if n.Part == "" && c.w.now.Sub(c.begun[store.VirtualService]) < propSettle {
+		return
+	}
+	for k, h := range c.held {
+		if k.Kind == store.VirtualService && slices.Contains(h.needs, n) {
+			c.w.t.Errorf("client %d lost %v, which %s names", c.id, n, k.Name)
+		}
+	}
+	if since := c.w.now.Sub(p.needed); since < propSettle {
+		c.w.t.Errorf("client %d lost %v %s after it was named last", c.id, n, since)
+	}
+}
+
+// strict reports whether no value that the client sees can both bring and take a part. One that it refuses to leave lasts
+// longer than a phase.
+func (c *simClient) strict() bool { return c.w.phases && !c.refused }
+
+// received checks a new route: what it names has been there for settle, or for so long that every client knows it.
+func (c *simClient) received(k store.Key, h *simHeld) {
+	for _, n := range h.needs {
+		if !c.view.Shard.Has(store.Slot(n.Key.Name[len("ns/"):])) {
+			continue
+		}
+		switch p := c.part(n); {
+		case !p.held:
+			c.w.t.Errorf("client %d received %s, which names %v, and does not hold that", c.id, k.Name, n)
+		case c.w.now.Sub(p.since) < propSettle && !p.known:
+			c.w.t.Errorf("client %d received %s %s after %v, which it names", c.id, k.Name, c.w.now.Sub(p.since), n)
+		}
 	}
 }
 
 // check looks at what the client holds now. What it holds from before this stream may be old in a way that nobody knows.
 func (c *simClient) check() {
 	for k := range c.held {
-		if k.Kind == store.DestinationRule && c.begun[k.Kind] && c.ordered && c.held[store.Key{Kind: store.ServiceEntry, Name: k.Name}] == nil {
+		if k.Kind == store.DestinationRule && c.has(k.Kind) && c.ordered && !c.refused && c.held[store.Key{Kind: store.ServiceEntry, Name: k.Name}] == nil {
 			c.w.t.Errorf("client %d holds the rule %s, and not its service", c.id, k.Name)
 		}
 	}
-	if !c.begun[store.VirtualService] {
+	if !c.has(store.VirtualService) || !c.strict() {
 		return
 	}
 	for k, h := range c.held {
-		if k.Kind != store.VirtualService {
-			continue
-		}
-		if rule := c.held[key(store.DestinationRule, k.Name[len("ns/"):])]; rule == nil || rule.value < h.value {
-			c.w.t.Errorf("client %d holds %s, which needs its rule at %d, beside %+v", c.id, k.Name, h.value, rule)
-		}
-		for _, need := range c.w.needs[h.version] {
-			if c.held[need] == nil && c.view.Shard.Has(store.Slot(need.Name[len("ns/"):])) {
-				c.w.t.Errorf("client %d holds %s, which needs %s, and does not hold that", c.id, k.Name, need.Name)
+		for _, n := range h.needs {
+			if !c.part(n).held && c.view.Shard.Has(store.Slot(n.Key.Name[len("ns/"):])) {
+				c.w.t.Errorf("client %d holds %s, which names %v, and does not hold that", c.id, k.Name, n)
 			}
 		}
 	}
 }
 
-func valueOf(t *testing.T, r *mcppb.Resource) int {
+// simSpec is a spec whose parts and needs can be read from it.
+func simSpec(kind store.Kind, host string, value int, parts []string, needs []store.Need) proto.Message {
+	mark := strconv.Itoa(value)
+	switch kind {
+	case store.DestinationRule:
+		rule := &networkingpb.DestinationRule{Host: host, ExportTo: []string{mark}}
+		for _, p := range parts {
+			rule.Subsets = append(rule.Subsets, &networkingpb.Subset{Name: p})
+		}
+		return rule
+	case store.VirtualService:
+		route := &networkingpb.VirtualService{Hosts: []string{host}, Gateways: []string{mark}}
+		for _, n := range needs {
+			route.ExportTo = append(route.ExportTo, n.Key.Kind.Kind+" "+n.Key.Name+" "+n.Part)
+		}
+		return route
+	}
+	entry := &networkingpb.ServiceEntry{Hosts: []string{host}, SubjectAltNames: []string{mark}}
+	for _, p := range parts {
+		entry.Endpoints = append(entry.Endpoints, &networkingpb.WorkloadEntry{Labels: map[string]string{"version": p}})
+	}
+	return entry
+}
+
+// simContent reads them.
+func simContent(t *testing.T, r *mcppb.Resource) (parts []string, needs []store.Need) {
 	body, err := r.Body.UnmarshalNew()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s string
 	switch m := body.(type) {
 	case *networkingpb.ServiceEntry:
-		s = m.SubjectAltNames[0]
+		for _, e := range m.Endpoints {
+			parts = append(parts, e.Labels["version"])
+		}
 	case *networkingpb.DestinationRule:
-		s = m.Subsets[0].Name
+		for _, s := range m.Subsets {
+			parts = append(parts, s.Name)
+		}
 	case *networkingpb.VirtualService:
-		s = m.Gateways[0]
+		for _, text := range m.ExportTo {
+			words := strings.Split(text, " ")
+			kind := store.Kind{Group: store.DestinationRule.Group, Kind: words[0]}
+			needs = append(needs, store.Need{Key: store.Key{Kind: kind, Name: words[1]}, Part: words[2]})
+		}
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return parts, needs
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,6 +46,18 @@ func wholly(keys ...store.Key) []store.Need {
 	return out
 }
 
+// having has parts, each since the former value of the resource had it.
+func having(old *store.Resource, now time.Time, parts ...string) option {
+	return func(m *store.Meta) {
+		for _, name := range slices.Sorted(slices.Values(parts)) {
+			p := store.Part{Name: name, Since: now}
+			if old != nil && old.Has(name) {
+				p.Since = old.PartSince(name)
+			}
+			m.Parts = append(m.Parts, p)
+		}
+	}
+}
 func annotated(name, value string) option {
 	return func(m *store.Meta) { m.Annotations = map[string]string{name: value} }
 }
