@@ -20,6 +20,9 @@ func (d *Document) validateExpose(f *faults) {
 				first[way] = i
 			}
 		}
+		if j := slices.IndexFunc(d.Expose[:i], func(earlier Expose) bool { return earlier.hides(e) }); j >= 0 {
+			f.add(path+".prefix", "%s is never reached: expose[%d] before it takes all paths that begin with %s; put this one first", e.Prefix, j, d.Expose[j].Prefix)
+		}
 		d.validateColours(f, path+".colour", e.Colour)
 	}
 }
@@ -86,6 +89,13 @@ func (e Expose) ways() []string {
 		ways[i] = fmt.Sprintf("gateway %s, host %s, prefix %s", e.Gateway, host, e.Prefix)
 	}
 	return ways
+}
+
+// hides reports whether an entry takes all requests of a later one at some host. A prefix is that of the text, /a also that of
+// /ab.
+func (e Expose) hides(later Expose) bool {
+	return e.Gateway != "" && e.Gateway == later.Gateway && e.Prefix != later.Prefix && strings.HasPrefix(later.Prefix, e.Prefix) &&
+		slices.ContainsFunc(e.Hosts, func(host string) bool { return slices.Contains(later.Hosts, host) })
 }
 
 func (d *Document) validateColours(f *faults, path string, colours []Colour) {
