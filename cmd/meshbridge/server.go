@@ -31,22 +31,14 @@ func (f *serverFlags) add(cmd *cobra.Command) {
 func (f *serverFlags) clients(t terminal) ([]*client.Client, error) {
 	token := sources.Secret(t.env("MESHBRIDGE_TOKEN"))
 	if f.tokenFile != "" {
-		b, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return nil, usagef("--token-file: %w", err)
+		var err error
+		if token, err = readToken("--token-file", f.tokenFile); err != nil {
+			return nil, err
 		}
-		token = sources.Secret(strings.TrimSpace(string(b)))
 	}
-	var roots *x509.CertPool
-	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
-		if err != nil {
-			return nil, usagef("--ca-file: %w", err)
-		}
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, usagef("--ca-file: %s holds no PEM certificate", f.caFile)
-		}
+	roots, err := readRoots("--ca-file", f.caFile)
+	if err != nil {
+		return nil, err
 	}
 	var list []*client.Client
 	for _, server := range f.servers {
@@ -60,6 +52,34 @@ func (f *serverFlags) clients(t terminal) ([]*client.Client, error) {
 		return nil, usagef("--server names no server")
 	}
 	return list, nil
+}
+
+// readToken reads the file of a flag that holds a token; "" where there is no file.
+func readToken(flag, path string) (sources.Secret, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", usagef("%s: %w", flag, err)
+	}
+	return sources.Secret(strings.TrimSpace(string(b))), nil
+}
+
+// readRoots reads the file of a flag that holds CAs to trust; nil, the system's, where there is no file.
+func readRoots(flag, path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usagef("%s: %w", flag, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, usagef("%s: %s holds no PEM certificate", flag, path)
+	}
+	return roots, nil
 }
 
 // completionTime bounds what a press of the tab key may take.

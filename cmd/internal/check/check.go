@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/client"
 	"meshbridge/cmd/internal/term"
+	"meshbridge/mcpserver/store"
 )
 
 // Bridge is the state of one bridge.
@@ -26,7 +28,8 @@ type Bridge struct {
 	Clients   []api.Client
 	Resources []api.Resource
 	Canaries  []api.Canary
-	Services  []api.Service // only of replicas
+	Services  []api.Service  // only of replicas
+	Objects   []api.Resource // with their objects; only those to compare with a cluster's
 }
 
 // Finding is one thing that is wrong or could be better.
@@ -54,8 +57,9 @@ func (s Section) Trouble() bool {
 	return false
 }
 
-// Ask asks a bridge for its state, and for what explains differences if it is a replica among others.
-func Ask(ctx context.Context, c *client.Client, replica bool) Bridge {
+// Ask asks a bridge for its state; for what explains differences if it is a replica among others; and for its objects if they
+// are to be compared with those of a cluster.
+func Ask(ctx context.Context, c *client.Client, replica, objects bool) Bridge {
 	b := Bridge{Server: c.Server()}
 	steps := []func() error{
 		func() (err error) { b.Ready, b.Missing, err = c.Ready(ctx); return },
@@ -68,6 +72,16 @@ func Ask(ctx context.Context, c *client.Client, replica bool) Bridge {
 	if replica {
 		steps = append(steps, func() (err error) { b.Services, err = c.Services(ctx, nil); return })
 	}
+	for _, kind := range []store.Kind{store.DestinationRule, store.VirtualService} {
+		if !objects {
+			break
+		}
+		steps = append(steps, func() error {
+			list, err := c.Resources(ctx, url.Values{"kind": {kind.Kind}, "object": {"true"}})
+			b.Objects = append(b.Objects, list...)
+			return err
+		})
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return Bridge{Server: c.Server(), Err: err}
@@ -76,8 +90,9 @@ func Ask(ctx context.Context, c *client.Client, replica bool) Bridge {
 	return b
 }
 
-// Judge lists what is to be said about bridges that serve the same istiods.
-func Judge(bridges []Bridge, now time.Time) []Section {
+// Judge lists what is to be said about bridges that serve the same istiods, and about what others have in their cluster; nil
+// where that is not known.
+func Judge(bridges []Bridge, cluster *Kubernetes, now time.Time) []Section {
 	reach := Section{Name: "bridge"}
 	var up []Bridge
 	for _, b := range bridges {
@@ -110,7 +125,7 @@ func Judge(bridges []Bridge, now time.Time) []Section {
 		}
 		services = max(services, servicesOf(b))
 	}
-	report = append(report, conflicts(up[0].Resources), visibility(up[0].Resources), clientsOf(streams, now), shards(streams, services, several))
+	report = append(report, conflicts(up[0], cluster), visibility(up[0].Resources), clientsOf(streams, now), shards(streams, services, several))
 	if len(up) > 1 {
 		report = append(report, replicas(up))
 	}

@@ -181,7 +181,7 @@ func TestReport(t *testing.T) {
 	got := &txtar.Archive{Comment: []byte("What meshbridge check says, by what is wrong.\n\n")}
 	for _, e := range examples() {
 		var out bytes.Buffer
-		if _, err := check.Print(&out, check.Judge(e.bridges, admintest.Now())); err != nil {
+		if _, err := check.Print(&out, check.Judge(e.bridges, nil, admintest.Now())); err != nil {
 			t.Fatal(err)
 		}
 		got.Files = append(got.Files, txtar.File{Name: e.name, Data: out.Bytes()})
@@ -206,14 +206,15 @@ func TestARunningBridgeIsAskedForAllThatIsJudged(t *testing.T) {
 	b.SetSources(admintest.Healthy("orders"))
 	b.SetRejected(convert.Rejection{Source: "orders", Service: "A", Class: convert.ClassLabel, Reason: "x"})
 	b.SetClients(admintest.Client("istiod-0.istio-system", "bridge", "", 1))
-	b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "a.mesh")}, Open: true})
+	b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "a.mesh"), admintest.DestinationRule(t, "a.mesh", "v1"), admintest.VirtualService(t, "a.mesh", "v1")}, Open: true})
+	b.SetCanaries(admintest.Canary("a", "", "a.mesh", 50))
 	c, err := client.New(b.Start(t, nil), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	got := check.Ask(t.Context(), c, true)
-	if got.Err != nil || len(got.Services) != 1 || !got.Ready || len(got.Sources) != 1 || len(got.Rejected) != 1 || len(got.Clients) != 1 || len(got.Resources) != 1 {
+	got := check.Ask(t.Context(), c, true, true)
+	if got.Err != nil || len(got.Services) != 1 || !got.Ready || len(got.Sources) != 1 || len(got.Rejected) != 1 || len(got.Clients) != 1 || len(got.Resources) != 3 || len(got.Canaries) != 1 || len(got.Objects) != 2 || got.Objects[1].Object == nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -223,7 +224,7 @@ func TestABridgeThatDoesNotAnswerIsTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := check.Ask(t.Context(), c, false); got.Err == nil {
+	if got := check.Ask(t.Context(), c, false, false); got.Err == nil {
 		t.Error("no error")
 	}
 }

@@ -2,16 +2,47 @@ package check
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"meshbridge/cmd/internal/api"
+	"meshbridge/cmd/internal/kube"
 	"meshbridge/convert"
 	"meshbridge/mcpserver/store"
 )
 
-// conflicts says what objects of others do to those that are served, or the other way round, as far as it can be known
-// without them.
-func conflicts(resources []api.Resource) Section {
-	s := Section{Name: "conflicts", Verdict: "skipped (no Kubernetes access)"}
+// Kubernetes is what others have written into the cluster.
+type Kubernetes struct {
+	kube.Objects
+	Err error // why it is not known
+}
+
+// conflicts says what objects of others do to those that are served, or the other way round. Without a cluster to ask, it
+// says what would happen.
+func conflicts(b Bridge, cluster *Kubernetes) Section {
+	s := Section{Name: "conflicts"}
+	if cluster == nil {
+		s.Verdict = "skipped (no Kubernetes access)"
+		s.possible(b.Resources)
+		return s
+	}
+	if cluster.Err != nil {
+		s.add(false, cluster.Err.Error(), "the bridge's own checks go on; name the API as meshbridge check --help says")
+		return s
+	}
+	s.Fine = fmt.Sprintf("%s and %s of others", count(len(cluster.Rules), "DestinationRule"), count(len(cluster.Routes), "VirtualService"))
+	ours := servedOf(b.Objects)
+	for _, theirs := range cluster.Rules {
+		ours.rule(&s, theirs)
+	}
+	for _, theirs := range cluster.Routes {
+		ours.route(&s, theirs)
+	}
+	return s
+}
+
+// possible says what may be without being seen, once.
+func (s *Section) possible(resources []api.Resource) {
 	bare, routes, yields := 0, 0, false
 	for _, r := range resources {
 		switch {
@@ -24,11 +55,87 @@ func conflicts(resources []api.Resource) Section {
 	}
 	if bare > 0 {
 		s.add(true, fmt.Sprintf("%s of the bridge without a trafficPolicy: a trafficPolicy that you set for a wildcard such as *.mesh does not hold for these hosts", count(bare, "DestinationRule")),
-			"if you have one, put it into subsets.trafficPolicy as well")
+			"if you have one, put it into subsets.trafficPolicy as well; --kube-api shows whether you have")
 	}
 	if routes > 0 && yields {
 		s.add(true, fmt.Sprintf("%s of the bridge: one of yours for the same host wins whole, and the canaries of that host get nothing", count(routes, "VirtualService")),
-			"let yours delegate to the document (expose[].delegate) or name the bridge's subsets; or set canary.precedence: override")
+			yieldRemedy+"; --kube-api shows whether there is one")
 	}
-	return s
+}
+
+// What to do about a VirtualService that takes a host from the bridge's.
+const (
+	delegateRemedy = "let it delegate to the document (expose[].delegate), or name the bridge's subsets"
+	yieldRemedy    = delegateRemedy + "; or set canary.precedence: override"
+)
+
+// served are the bridge's rules and routes for traffic, as they compare with those of others.
+type served struct {
+	rules  []kube.Rule
+	routes []kube.Route        // those of sidecars
+	needed map[string][]string // by host, the subsets that the routes name
+}
+
+// servedOf reads the bridge's objects. One that cannot be read is the bridge's own fault, and was judged before it was served.
+func servedOf(objects []api.Resource) served {
+	ours := served{needed: map[string][]string{}}
+	for _, r := range objects {
+		var meta *kube.Meta
+		switch r.Kind {
+		case store.DestinationRule.Kind:
+			rule, err := kube.ParseRule(r.Object)
+			if err != nil {
+				continue
+			}
+			ours.rules = append(ours.rules, rule)
+			meta = &ours.rules[len(ours.rules)-1].Meta
+		case store.VirtualService.Kind:
+			route, err := kube.ParseRoute(r.Object)
+			if err != nil || !route.Mesh() {
+				continue
+			}
+			for host, subsets := range route.Subsets {
+				ours.needed[host] = append(ours.needed[host], subsets...)
+			}
+			ours.routes = append(ours.routes, route)
+			meta = &ours.routes[len(ours.routes)-1].Meta
+		default:
+			continue
+		}
+		meta.Created = convert.Created()
+		if r.Created != nil {
+			meta.Created = *r.Created
+		}
+	}
+	return ours
+}
+
+// effect is what an object of somebody else and those of the bridge do to each other, at one or several hosts alike.
+type effect struct {
+	hint         bool
+	text, remedy string
+}
+
+// tell adds the effects that an object has, each once with its hosts.
+func (s *Section) tell(object string, hosts map[effect][]string, order []effect) {
+	for _, e := range order {
+		list := slices.Compact(slices.Sorted(slices.Values(hosts[e])))
+		s.add(e.hint, fmt.Sprintf("%s, at %s: %s", object, strings.Join(list[:min(len(list), examples)], ", ")+more(len(list)), e.text), e.remedy)
+	}
+}
+
+// effects collects them in the order in which they come.
+type effects struct {
+	hosts map[effect][]string
+	order []effect
+}
+
+func (c *effects) add(host string, e effect) {
+	if c.hosts == nil {
+		c.hosts = map[effect][]string{}
+	}
+	if c.hosts[e] == nil {
+		c.order = append(c.order, e)
+	}
+	c.hosts[e] = append(c.hosts[e], host)
 }
