@@ -68,7 +68,7 @@ func waitsOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) []
 			}
 			for _, h := range k.Held {
 				if of[h.Name] {
-					waits = append(waits, api.CanaryWait{Client: c.Node, Resource: h.Name, Seconds: secondsTo(dueOf(h), now), Reason: h.Reason})
+					waits = append(waits, api.CanaryWait{Client: c.Node, Resource: h.Name, Seconds: secondsTo(h.Due, now), Reason: h.Reason})
 				}
 			}
 			if k.Waiting != "" && sees(c, v) {
@@ -96,5 +96,3 @@ func secondsTo(due *time.Time, now time.Time) *int {
 	seconds := int(max(0, due.Sub(now)+time.Second-1) / time.Second)
 	return &seconds
 }
-
-func dueOf(mcpserver.Held) *time.Time { return nil }

@@ -166,7 +166,7 @@ func full(t *testing.T) *admintest.Bridge {
 	c.View, c.Revision, c.IstioVersion = "gold", "canary", "1.31"
 	k := &c.Kinds[0]
 	k.Sent, k.SentAt, k.Acked, k.AckedAt, k.InFlightSince, k.Nack, k.Waiting = "2", &at, "1", &at, &at, "refused", "the gate"
-	k.HeldCount, k.Held = 1, []mcpserver.Held{{Name: "a/b", Reason: "needs c"}}
+	k.HeldCount, k.Held = 1, []mcpserver.Held{{Name: "a/b", Reason: "needs c", Due: &at}}
 	b.SetClients(c)
 	b.SetRejected(api.Rejection{Source: "orders", Service: "Orders", Host: "orders.mesh", Instance: "x", Class: "port", Reason: "none"})
 	b.SetUnserved("lost.mesh")
@@ -176,7 +176,9 @@ func full(t *testing.T) *admintest.Bridge {
 	doc.Services[0].Routes[0].Status = 404
 	unread := convert.CanaryView{File: "broken.yaml", State: convert.CanaryHeld}
 	b.SetCanaries(unread, doc)
-	b.SetClients(c, admintest.WaitingFor("orders.mesh"))
+	waiting := admintest.WaitingFor("orders.mesh")
+	waiting.Kinds[1].Held[0].Due = &at
+	b.SetClients(c, waiting)
 	b.SetPreview(convert.CanaryChange{Key: doc.Resources[0], Before: admintest.DestinationRule(t, "orders.mesh", "v1"), After: admintest.DestinationRule(t, "orders.mesh", "v2")})
 	return b
 }
