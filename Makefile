@@ -29,7 +29,7 @@ check: ## format, vet, lint, race detector, tidy and generated files up to date
 	cd test && go test $(TESTFLAGS) ./bench
 	go test -race $(TESTFLAGS) ./...
 
-generate: ## write docs/config.md and docs/config.schema.json from the types
+generate: ## write docs/config.md, docs/canary-reference.md and their schemas from the types
 	go run ./config/gen
 
 fuzz: ## every fuzz target for FUZZTIME each

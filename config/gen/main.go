@@ -1,5 +1,5 @@
-// Command gen writes docs/config.schema.json and docs/config.md from the types of the configuration. It is run in the root
-// of the module: go run ./config/gen.
+// Command gen writes the schemas and the pages of docs that describe the configuration and the documents of canaries, from their
+// types. It is run in the root of the module: go run ./config/gen.
 package main
 
 import (

@@ -18,9 +18,9 @@ type checker struct {
 	root map[string]any
 }
 
-func parsed(t *testing.T) *checker {
+func parsed(t *testing.T, of *kind) *checker {
 	t.Helper()
-	top, err := read(root)
+	top, err := read(root, of)
 	if err != nil {
 		t.Fatal(err)
 	}

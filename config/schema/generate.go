@@ -1,19 +1,19 @@
 package schema
 
-// Generate describes the configuration of the module whose sources lie below root: the contents of docs/config.schema.json
-// and docs/config.md, by name.
+// Generate describes the files of the module whose sources lie below root: the contents of their schemas and pages, by name.
 func Generate(root string) (map[string][]byte, error) {
-	top, err := read(root)
-	if err != nil {
-		return nil, err
+	files := map[string][]byte{}
+	for _, k := range kinds() {
+		top, err := read(root, k)
+		if err != nil {
+			return nil, err
+		}
+		if files[k.schema], err = jsonSchema(top); err != nil {
+			return nil, err
+		}
+		if files[k.page], err = markdown(top); err != nil {
+			return nil, err
+		}
 	}
-	schema, err := jsonSchema(top)
-	if err != nil {
-		return nil, err
-	}
-	page, err := markdown(top)
-	if err != nil {
-		return nil, err
-	}
-	return map[string][]byte{"docs/config.schema.json": schema, "docs/config.md": page}, nil
+	return files, nil
 }

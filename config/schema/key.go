@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"meshbridge/config"
 	"meshbridge/config/strict"
 )
 
@@ -24,12 +23,14 @@ const (
 	duration
 	anything // a mapping in somebody else's words
 	list
-	names // a mapping of free names
-	keys  // a mapping of fixed keys
+	names  // a mapping of free names
+	keys   // a mapping of fixed keys
+	either // a text, or a mapping of fixed keys
 )
 
 // key is one key of the file, or an item of a list or a value of free names.
 type key struct {
+	of        *kind
 	name      string
 	path      string // generic: sources[].name
 	what      string // from its comment
@@ -43,18 +44,20 @@ type key struct {
 
 // reader turns types into keys.
 type reader struct {
+	of       *kind
 	comments comments
 }
 
-// read describes the whole file.
-func read(root string) (*key, error) {
-	r := reader{comments{root: root, fields: map[string]map[string]string{}}}
-	top := &key{value: reflect.ValueOf(config.Default())}
+// read describes a whole file.
+func read(root string, of *kind) (*key, error) {
+	r := reader{of, comments{root: root, fields: map[string]map[string]string{}}}
+	top := &key{of: of, value: of.value}
 	if err := r.describe(top, top.value.Type()); err != nil {
 		return nil, err
 	}
-	top.find("sources[].overrides[]").inherit(top.find("sources[]"), "that of the source")
-	top.find("sources[].protect").inherit(top.find("protect"), "that of protect")
+	for _, h := range of.inherits {
+		top.find(h.path).inherit(top.find(h.from), h.said)
+	}
 	return top, nil
 }
 
@@ -80,6 +83,9 @@ func (r *reader) describe(k *key, t reflect.Type) error {
 		k.shape = duration
 	case strict.IsSecret(t):
 		k.shape = secret
+	case strict.Short(t):
+		k.shape = either
+		return r.fields(k, t)
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()), t.Kind() == reflect.String:
 		k.shape = text
 	case t.Kind() == reflect.Bool:
@@ -106,16 +112,16 @@ func (r *reader) describe(k *key, t reflect.Type) error {
 }
 
 func (r *reader) inside(k *key, t reflect.Type, suffix string) error {
-	k.item = &key{path: k.path + suffix, value: start(t)}
+	k.item = &key{of: r.of, path: k.path + suffix, value: r.of.start(t)}
 	return r.describe(k.item, t)
 }
 
 // start is what a value of a type starts from where a list, a map or an optional key holds it.
-func start(t reflect.Type) reflect.Value {
+func (k *kind) start(t reflect.Type) reflect.Value {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if value := config.DefaultOf(t); value != nil {
+	if value := k.defaultOf(t); value != nil {
 		return reflect.ValueOf(value)
 	}
 	return reflect.Zero(t)
@@ -130,7 +136,7 @@ func (r *reader) fields(k *key, t reflect.Type) error {
 		if err != nil {
 			return err
 		}
-		child := &key{name: f.Name, path: strings.TrimPrefix(k.path+"."+f.Name, "."), value: k.value.FieldByIndex(f.Index)}
+		child := &key{of: r.of, name: f.Name, path: strings.TrimPrefix(k.path+"."+f.Name, "."), value: k.value.FieldByIndex(f.Index)}
 		if child.what, child.byDefault, err = split(comment); err != nil {
 			return fmt.Errorf("%s: %w", child.path, err)
 		}
@@ -138,7 +144,7 @@ func (r *reader) fields(k *key, t reflect.Type) error {
 			child.what = "`" + f.Name + "`" + child.what[len(f.Go):]
 		}
 		if f.Type.Kind() == reflect.Pointer {
-			child.value = start(f.Type)
+			child.value = r.of.start(f.Type)
 		}
 		if err := r.describe(child, f.Type); err != nil {
 			return err

@@ -2,54 +2,23 @@ package schema
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-//go:embed intro.md
-var intro string
-
-//go:embed examples/*.yaml
-var examples embed.FS
-
-// section is a part of the page: a mapping of the file with a table of its keys.
+// section is a part of a page: a mapping of the file with a table of its keys.
 type section struct {
 	path    string // generic
 	title   string
 	example string // the name of a file in examples
 }
 
-// sections are the parts of the page in their order.
-func sections() []section {
-	return []section{
-		{"", "The whole file", "whole"},
-		{"mcp", "mcp", "mcp"},
-		{"admin", "admin", "admin"},
-		{"health", "health", "health"},
-		{"state", "state", "state"},
-		{"log", "log", "log"},
-		{"mesh", "mesh", "mesh"},
-		{"subsets", "subsets", "subsets"},
-		{"canary", "canary", "canary"},
-		{"canary.teams[]", "canary: teams", "teams"},
-		{"canary.teams[].expose[]", "canary: teams: expose", "grants"},
-		{"sources[]", "sources", "sources"},
-		{"sources[].overrides[]", "sources: overrides", "overrides"},
-		{"sources[].file", "sources: file", "file"},
-		{"sources[].zookeeper", "sources: zookeeper", "zookeeper"},
-		{"sources[].nacos", "sources: nacos", "nacos"},
-		{"sources[].eureka", "sources: eureka", "eureka"},
-		{"sources[].consul", "sources: consul", "consul"},
-	}
-}
-
 // markdown is the page of the documentation.
 func markdown(top *key) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString(intro)
-	for _, s := range sections() {
+	b.WriteString(top.of.intro)
+	for _, s := range top.of.sections {
 		k := top.find(s.path)
 		if k == nil {
 			return nil, fmt.Errorf("section %s: no such key", s.path)
@@ -73,7 +42,7 @@ func rows(b *bytes.Buffer, k *key, before string) {
 	for _, child := range k.keys {
 		name := before + child.name
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, child.takes(), cell(child.defaultCell()), cell(child.what))
-		if _, own := child.section(); !own && child.shape == keys {
+		if _, own := child.section(); !own && (child.shape == keys || child.shape == either) {
 			rows(b, child, name+".")
 		}
 	}
@@ -83,18 +52,18 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // section is the section of a mapping or of a list's items.
 func (k *key) section() (section, bool) {
-	i := slices.IndexFunc(sections(), func(s section) bool {
+	i := slices.IndexFunc(k.of.sections, func(s section) bool {
 		return s.path != "" && (s.path == k.path || k.item != nil && s.path == k.item.path)
 	})
 	if i < 0 {
 		return section{}, false
 	}
-	return sections()[i], true
+	return k.of.sections[i], true
 }
 
 // takes says in words what a key takes.
 func (k *key) takes() string {
-	if words := values(k.path); words != nil {
+	if words := k.values(); words != nil {
 		return "`" + strings.Join(words, "`, `") + "`"
 	}
 	words := k.shape.words()
@@ -131,6 +100,8 @@ func (s shape) words() string {
 		return "duration"
 	case list:
 		return "list"
+	case either:
+		return "text or mapping"
 	}
 	return "mapping"
 }
@@ -138,11 +109,11 @@ func (s shape) words() string {
 // defaultCell is the default as its comment names it; a word is shown as it stands in the file.
 func (k *key) defaultCell() string {
 	switch {
-	case isNeeded(k.path):
+	case k.needed():
 		return "needed"
 	case k.byDefault == "see its keys":
 		return ""
-	case k.byDefault == "none", k.inherited, k.shape == keys, strings.Contains(strings.TrimSuffix(k.byDefault, "]"), " "):
+	case k.byDefault == "none", k.inherited, k.shape == keys, k.shape == either, strings.Contains(strings.TrimSuffix(k.byDefault, "]"), " "):
 		return k.byDefault
 	}
 	return "`" + k.byDefault + "`"

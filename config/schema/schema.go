@@ -41,19 +41,11 @@ func (o object) MarshalJSON() ([]byte, error) {
 func jsonSchema(top *key) ([]byte, error) {
 	whole := object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-		{"title", "meshbridge.yaml"},
-		{"description", "The configuration of meshbridge."},
+		{"title", top.of.title},
+		{"description", top.of.description},
 	}
 	whole = append(whole, top.schema()...)
-	whole = append(whole, member{"$defs", object{
-		{"text", object{{"description", "A text; ${NAME} is replaced by the variable's value, $${ by ${."}, {"type", []string{"string", "number", "boolean"}}}},
-		{"secret", object{{"description", "A text, ${NAME} for a variable, or file:PATH for the content of a file."}, {"type", []string{"string", "number", "boolean"}}}},
-		{"duration", object{
-			{"description", "A duration such as 150ms, 30s, 2m or 1h30m; 0 is none."},
-			{"anyOf", []object{{{"type", "string"}, {"pattern", `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}}, {{"const", 0}}, reference()}},
-		}},
-		{"reference", object{{"description", "A value with a ${NAME} in it."}, {"type", "string"}, {"pattern", `\$\{`}}},
-	}})
+	whole = append(whole, member{"$defs", top.of.definitions()})
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -62,7 +54,32 @@ func jsonSchema(top *key) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// definitions are what several keys share.
+func (k *kind) definitions() object {
+	scalar := member{"type", []string{"string", "number", "boolean"}}
+	if !k.references {
+		return object{{"text", object{{"description", "A text, taken as it is written."}, scalar}}}
+	}
+	return object{
+		{"text", object{{"description", "A text; ${NAME} is replaced by the variable's value, $${ by ${."}, scalar}},
+		{"secret", object{{"description", "A text, ${NAME} for a variable, or file:PATH for the content of a file."}, scalar}},
+		{"duration", object{
+			{"description", "A duration such as 150ms, 30s, 2m or 1h30m; 0 is none."},
+			{"anyOf", []object{{{"type", "string"}, {"pattern", `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}}, {{"const", 0}}, reference()}},
+		}},
+		{"reference", object{{"description", "A value with a ${NAME} in it."}, {"type", "string"}, {"pattern", `\$\{`}}},
+	}
+}
+
 func reference() object { return object{{"$ref", "#/$defs/reference"}} }
+
+// orReference is a schema that a value of the key fits, unless it is a reference.
+func (k *key) orReference(o object, schema object) object {
+	if !k.of.references {
+		return append(o, schema...)
+	}
+	return append(o, member{"anyOf", []object{schema, reference()}})
+}
 
 // schema is the schema of a key's value.
 func (k *key) schema() object {
@@ -75,8 +92,8 @@ func (k *key) schema() object {
 	}
 	switch k.shape {
 	case text:
-		if words := values(k.path); words != nil {
-			return append(o, member{"anyOf", []object{{{"enum", words}}, reference()}})
+		if words := k.values(); words != nil {
+			return k.orReference(o, object{{"enum", words}})
 		}
 		return append(o, member{"$ref", "#/$defs/text"})
 	case secret:
@@ -84,15 +101,17 @@ func (k *key) schema() object {
 	case duration:
 		return append(o, member{"$ref", "#/$defs/duration"})
 	case truth:
-		return append(o, member{"anyOf", []object{{{"type", "boolean"}}, reference()}})
+		return k.orReference(o, object{{"type", "boolean"}})
 	case whole:
-		return append(o, member{"anyOf", []object{k.wholeNumber(), reference()}})
+		return k.orReference(o, k.wholeNumber())
 	case fraction:
-		return append(o, member{"anyOf", []object{{{"type", "number"}}, reference()}})
+		return k.orReference(o, object{{"type", "number"}})
 	case anything:
 		return append(o, member{"type", "object"})
 	case list:
 		return append(o, member{"type", "array"}, member{"items", k.item.schema()})
+	case either:
+		return append(o, member{"anyOf", []object{{{"$ref", "#/$defs/text"}}, k.fixedKeys()}})
 	case names:
 		return append(o, member{"type", "object"}, member{"additionalProperties", k.item.schema()})
 	}
@@ -120,7 +139,7 @@ func (k *key) fixedKeys() object {
 	var required []string
 	for _, child := range k.keys {
 		properties = append(properties, member{child.name, child.schema()})
-		if isNeeded(child.path) {
+		if child.needed() {
 			required = append(required, child.name)
 		}
 	}
@@ -129,7 +148,7 @@ func (k *key) fixedKeys() object {
 		o = append(o, member{"required", required})
 	}
 	var one []object
-	for _, name := range alternatives(k.path) {
+	for _, name := range k.alternatives() {
 		one = append(one, object{{"required", []string{name}}})
 	}
 	if one != nil {

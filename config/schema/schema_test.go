@@ -79,7 +79,7 @@ func TestEveryExampleIsAValidFile(t *testing.T) {
 }
 
 func TestTheSchemaTakesEveryValidFile(t *testing.T) {
-	schema := parsed(t)
+	schema := parsed(t, configuration())
 	for name, text := range texts(t, "examples/*.yaml", "../testdata/*.good.yaml") {
 		if faults := schema.check(yamlValue(t, complete(text))); faults != nil {
 			t.Errorf("%s: the schema refuses %v", name, faults)
@@ -88,7 +88,7 @@ func TestTheSchemaTakesEveryValidFile(t *testing.T) {
 }
 
 func TestTheSchemaRefusesWhatLoadRefuses(t *testing.T) {
-	schema := parsed(t)
+	schema := parsed(t, configuration())
 	for _, text := range []string{
 		"log: {levell: info}\n",
 		"log: {level: loud}\n",
@@ -136,15 +136,15 @@ func TestTheWordsOfAKeyAreThoseThatLoadTakes(t *testing.T) {
 		"sources[].zookeeper.dubbo.mode": "sources: [{name: a, zookeeper: {servers: [zk], dubbo: {mode: WORD}}}]\n",
 		"sources[].nacos.dubbo.mode":     "sources: [{name: a, nacos: {servers: [http://a], dubbo: {mode: WORD}}}]\n",
 	}
-	top, err := read(root)
+	top, err := read(root, configuration())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for path, text := range file {
 		if top.find(path) == nil {
-			t.Errorf("no key %s", path)
+			t.Fatalf("no key %s", path)
 		}
-		for _, word := range values(path) {
+		for _, word := range top.find(path).values() {
 			if err := load(t, complete(strings.ReplaceAll(text, "WORD", word))); err != nil {
 				t.Errorf("%s: %s is refused: %v", path, word, err)
 			}
@@ -154,7 +154,7 @@ func TestTheWordsOfAKeyAreThoseThatLoadTakes(t *testing.T) {
 		}
 	}
 	top.walk(func(k *key) {
-		if values(k.path) != nil && file[k.path] == "" {
+		if k.values() != nil && file[k.path] == "" {
 			t.Errorf("%s is not tried here", k.path)
 		}
 	})
@@ -174,7 +174,7 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 		"canary.teams[].services":       complete("canary: {teams: [{name: a, files: [a]}]}\n"),
 		"sources[].overrides[].service": "sources: [{name: a, file: {path: b}, overrides: [{subsets: all}]}]\n",
 	}
-	for _, path := range needed() {
+	for _, path := range configuration().needed {
 		err := load(t, without[path])
 		if err == nil || !strings.Contains(err.Error(), path[strings.LastIndexAny(path, ".")+1:]+": ") {
 			t.Errorf("without %s: %v", path, err)
@@ -183,12 +183,8 @@ func TestWithoutANeededKeyNothingLoads(t *testing.T) {
 }
 
 func TestCommentsNameTheDefaultsThatAreInForce(t *testing.T) {
-	top, err := read(root)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compared := 0
-	top.walk(func(k *key) {
+	compare := func(k *key) {
 		value, ok := defaultValue(k.value)
 		if words, _ := value.(string); k.name == "" || !ok || k.shape >= list || k.inherited || strings.Contains(words, " ") {
 			return // a sentence is described
@@ -201,7 +197,14 @@ func TestCommentsNameTheDefaultsThatAreInForce(t *testing.T) {
 		if want := strings.Trim(string(raw), `"`); !strings.HasPrefix(k.byDefault, want) {
 			t.Errorf("%s starts as %s, its comment says %s", k.path, want, k.byDefault)
 		}
-	})
+	}
+	for _, of := range kinds() {
+		top, err := read(root, of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top.walk(compare)
+	}
 	if compared < 10 {
 		t.Errorf("only %d keys have a default", compared)
 	}

@@ -14,7 +14,8 @@ import (
 type Document struct {
 	// Name is unique among all documents: at most 63 lower-case letters, digits and "-". No default.
 	Name string `yaml:"name"`
-	// Services are hosts, or globs of hosts, that the document is for. No default, at least one is needed.
+	// Services are the hosts that the document is for, at least one: hosts or globs, where * is any text and ? any one
+	// character. No default.
 	Services []string `yaml:"services"`
 	// Label is the label of endpoints whose value is a version. Default: the first of subsets.labels.
 	Label string `yaml:"label"`
@@ -44,7 +45,7 @@ type Primary struct {
 type Canary struct {
 	// Version is the value of the document's label that the endpoints have. Default: none, it has labels then.
 	Version string `yaml:"version"`
-	// Name is that of the subset; a canary by labels needs one. Default: the version, made a DNS label.
+	// Name is that of the subset; a canary by labels needs one. Default: the version.
 	Name string `yaml:"name"`
 	// Labels are what the endpoints have, all of them. Default: none, it has a version then.
 	Labels map[string]string `yaml:"labels"`
@@ -93,7 +94,7 @@ type Expose struct {
 	Delegate string `yaml:"delegate"`
 	// Hosts are those that requests to the gateway name. Default: ["*"].
 	Hosts []string `yaml:"hosts"`
-	// Prefix is that of the paths. Default: "/".
+	// Prefix is what the paths begin with. Default: /.
 	Prefix string `yaml:"prefix"`
 	// Service is the host that is reached. Default: the document's only service.
 	Service string `yaml:"service"`
