@@ -125,14 +125,14 @@ func (e *engine) conflicts(doc *document) []canary.Fault {
 	var faults []canary.Fault
 	for _, host := range slices.Sorted(maps.Keys(doc.verdicts)) {
 		for _, other := range e.documents.at(host) {
-			if other != doc && other.served != nil && other.served.Document.names(host) {
+			if other.key != doc.key && other.served != nil && other.served.Document.names(host) {
 				faults = append(faults, canary.Conflicts(doc.content.Document, other.served.Content, host)...)
 			}
 		}
 	}
 	if len(doc.content.Expose) > 0 {
 		for _, other := range e.documents.all {
-			if other != doc && other.served != nil {
+			if other.key != doc.key && other.served != nil {
 				faults = append(faults, canary.Ways(doc.content.Document, other.served.Content)...)
 			}
 		}

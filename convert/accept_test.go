@@ -265,12 +265,17 @@ func TestAPreviewTellsWhatWouldChangeAndChangesNothing(t *testing.T) {
 	w.documents(entryOf(split("echo", 10)))
 	w.step()
 	before := w.state()
-	changes := w.engine.preview([]canary.Entry{entryOf(split("echo", 20))}, w.now)
+	changes := w.engine.preview([]canary.Entry{entryOf(split("echo", 20))}, w.now).Changes
 	if len(changes) != 1 || changes[0].Key.Name != "registries/mb-echo.mesh" || changes[0].Before == nil || changes[0].After == nil {
 		t.Errorf("%+v", changes)
 	}
-	if again := w.engine.preview([]canary.Entry{entryOf(split("echo", 10))}, w.now); len(again) > 0 {
+	if again := w.engine.preview([]canary.Entry{entryOf(split("echo", 10))}, w.now); len(again.Changes)+len(again.Faults) > 0 {
 		t.Errorf("the same document changes %+v", again)
+	}
+	typo := split("echo", 20)
+	typo.Canaries[0].Version = "v9"
+	if faults := w.engine.preview([]canary.Entry{entryOf(typo)}, w.now).Faults["echo"]; len(faults) != 1 || !strings.Contains(faults[0].Text, "has versions v1, v2") {
+		t.Errorf("%+v", faults)
 	}
 	w.step()
 	if diff := cmp.Diff(before, w.state()); diff != "" {

@@ -24,9 +24,9 @@ func (c *Converter) Canaries() []CanaryView {
 	return c.engine.canaries()
 }
 
-// Preview is what would change if the entries took the place of those of the same names, by kind and name. Entries with
-// faults change nothing.
-func (c *Converter) Preview(entries []canary.Entry) []CanaryChange {
+// Preview is what would come of the entries if they took the place of those of the same names. Entries with faults of their own
+// change nothing.
+func (c *Converter) Preview(entries []canary.Entry) CanaryPreview {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.engine.preview(entries, c.opts.Now())
@@ -133,7 +133,7 @@ func (d *document) state() string {
 }
 
 // preview drafts every host that the entries touch twice, with and without them, and compares what comes out. Nothing is kept.
-func (e *engine) preview(entries []canary.Entry, now time.Time) []CanaryChange {
+func (e *engine) preview(entries []canary.Entry, now time.Time) CanaryPreview {
 	var hosts []string
 	next := map[string]*document{}
 	for i := range entries {
@@ -141,7 +141,7 @@ func (e *engine) preview(entries []canary.Entry, now time.Time) []CanaryChange {
 		if len(entry.Faults) > 0 || entry.Document == nil {
 			continue
 		}
-		doc := &document{key: entry.Name, entry: entry, content: newContent(entry.Document)}
+		doc := &document{key: entry.Name, entry: entry, content: newContent(entry.Document), verdicts: map[string]canary.Verdict{}}
 		doc.served = &inForce{Document: doc.content, Content: entry.Document, File: entry.File}
 		next[entry.Name] = doc
 		hosts = append(hosts, e.hostsOf(doc.services())...)
@@ -150,39 +150,63 @@ func (e *engine) preview(entries []canary.Entry, now time.Time) []CanaryChange {
 		}
 	}
 	slices.Sort(hosts)
-	var changes []CanaryChange
+	p := CanaryPreview{Faults: map[string][]canary.Fault{}}
 	for _, host := range slices.Compact(hosts) {
-		before := e.drafted(host, e.documents.at(host), now)
-		var docs []*document
-		for _, doc := range e.documents.at(host) {
-			if next[doc.key] == nil {
-				docs = append(docs, doc)
-			}
-		}
+		as, then := e.drafted(host, e.documents.at(host), now), e.drafted(host, e.replaced(host, next), now)
+		p.Changes = append(p.Changes, compareResources(as.resources, then.resources)...)
 		for _, doc := range next {
-			if doc.content.names(host) {
-				docs = append(docs, doc)
+			if then.draft != nil && doc.content.names(host) {
+				doc.verdicts[host] = e.rules.canaries().Judge(doc.content.Document, then.draft.canaryHost(e.hosts.all[host].memory.Subsets))
 			}
 		}
-		slices.SortFunc(docs, func(a, b *document) int { return strings.Compare(a.key, b.key) })
-		changes = append(changes, compareResources(before, e.drafted(host, docs, now))...)
 	}
-	slices.SortFunc(changes, func(a, b CanaryChange) int { return compareStoreKeys(a.Key, b.Key) })
-	return changes
+	for name, doc := range next {
+		if len(doc.verdicts) == 0 {
+			continue
+		}
+		if faults := append(canary.Faults(doc.content.Document, doc.verdicts), e.conflicts(doc)...); len(faults) > 0 {
+			p.Faults[name] = faults
+		}
+	}
+	slices.SortFunc(p.Changes, func(a, b CanaryChange) int { return compareStoreKeys(a.Key, b.Key) })
+	return p
+}
+
+// replaced are the documents of a host, with others in the place of those of the same names.
+func (e *engine) replaced(host string, next map[string]*document) []*document {
+	var docs []*document
+	for _, doc := range e.documents.at(host) {
+		if next[doc.key] == nil {
+			docs = append(docs, doc)
+		}
+	}
+	for _, doc := range next {
+		if doc.content.names(host) {
+			docs = append(docs, doc)
+		}
+	}
+	slices.SortFunc(docs, func(a, b *document) int { return strings.Compare(a.key, b.key) })
+	return docs
+}
+
+// drafted is what a host would be served as.
+type drafted struct {
+	draft     *draft // nil: it is not served
+	resources []*store.Resource
 }
 
 // drafted is what a host would be served as with some documents.
-func (e *engine) drafted(host string, docs []*document, now time.Time) []*store.Resource {
+func (e *engine) drafted(host string, docs []*document, now time.Time) drafted {
 	s := e.hosts.all[host]
 	parts := e.parts(s, true)
 	if len(parts) == 0 || len(s.addrs) == 0 {
-		return nil
+		return drafted{}
 	}
 	d := e.rules.draft(host, parts, docs, s.memory, s.rollout, now, e.lookup)
 	if len(d.ports) == 0 {
-		return nil
+		return drafted{}
 	}
-	return d.resources(s.addrs, now)
+	return drafted{draft: d, resources: d.resources(s.addrs, now)}
 }
 
 func compareResources(before, after []*store.Resource) []CanaryChange {

@@ -79,6 +79,12 @@ type CanaryShare struct {
 	Weight int    `json:"weight"` // percent
 }
 
+// CanaryPreview is what would come of documents that are not in place yet.
+type CanaryPreview struct {
+	Changes []CanaryChange            // if all come into force; by kind and name
+	Faults  map[string][]canary.Fault // by document, why it would not come into force as the world is now
+}
+
 // CanaryChange is one object that a document would change.
 type CanaryChange struct {
 	Key    store.Key

@@ -90,7 +90,7 @@ func readDocuments(stdin io.Reader, path string) (name string, text []byte, err 
 func printPreview(ctx context.Context, t terminal, c *client.Client, name string, text []byte) (changed bool, err error) {
 	preview, err := c.Preview(ctx, name, text)
 	if p := new(client.ProblemError); errors.As(err, &p) && len(p.Faults) > 0 {
-		return false, errors.New("the documents have faults:\n  " + strings.Join(faultTexts(p.Faults), "\n  "))
+		return false, errors.New(p.Detail + ":\n  " + strings.Join(faultTexts(p.Faults), "\n  "))
 	}
 	if err != nil {
 		return false, err

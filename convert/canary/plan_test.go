@@ -195,6 +195,33 @@ func TestAColourIsRoutedAsTheDocumentDecidesOfTheHeadersThatItSets(t *testing.T)
 		"lane.colour.0: agent=pc /shop set map[x-lane:gray] -> base", "lane.colour.1: /shop set map[x-lane:base] -> base")
 }
 
+func TestTheWaysInOfOneGatewayHaveNamesInTheOrderOfTheDocument(t *testing.T) {
+	d := base()
+	for i := range 11 {
+		d.Expose = append(d.Expose, Expose{Gateway: "e2e/gateway", Hosts: []string{"*"}, Prefix: fmt.Sprintf("/p%d/", i)})
+	}
+	var names []string
+	for _, line := range plan(host("version=base"), d) {
+		if strings.HasPrefix(line, "# ") {
+			names = append(names, line)
+		}
+	}
+	if len(names) != 11 || !slices.IsSorted(names) || len(slices.Compact(names)) != 11 {
+		t.Error(names)
+	}
+}
+
+func TestARequestThatADeadCanaryRefusesIsTriedAgainAtThePrimary(t *testing.T) {
+	d := gray(base())
+	d.Fallback = FallbackFailover
+	p := Rules{Label: "version"}.Plan([]Served{{Document: &d}}, host("version=base", "tag=gray"))
+	for _, r := range p.Objects([]string{"base", "gray"}, nil)[0].Spec.Http {
+		if toPool := r.Route[0].Destination.Subset == "gray"; toPool != r.Retries.GetRetryRemoteLocalities().GetValue() {
+			t.Errorf("%s: retries %v", r.Name, r.Retries)
+		}
+	}
+}
+
 func TestADelegateHasNeitherHostsNorAPrefix(t *testing.T) {
 	d := gray(base())
 	d.Expose = []Expose{{Delegate: "echo-routes", Prefix: "/"}}

@@ -1,10 +1,12 @@
 package canary
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	networkingpb "istio.io/api/networking/v1alpha3"
 )
 
@@ -25,12 +27,13 @@ func (p *Plan) Objects(names []string, exportTo []string) []Object {
 	for doc, d := range p.docs {
 		seen := map[string]int{}
 		for _, e := range d.Expose {
+			seen[e.Gateway]++
 			if !p.reaches(d, e) {
 				continue
 			}
 			if o, ok := p.gateway(doc, e, names, exportTo); ok {
-				if seen[o.Name]++; seen[o.Name] > 1 {
-					o.Name += "-" + string(rune('0'+seen[o.Name]%10))
+				if n := seen[e.Gateway]; e.Gateway != "" && n > 1 {
+					o.Name += fmt.Sprintf("-%02d", n) // of one age, Istio tries them in the order of their names
 				}
 				objects = append(objects, o)
 			}
@@ -143,6 +146,10 @@ func (w *writer) http(r rule, port Port) *networkingpb.HTTPRoute {
 	}
 	if len(r.set) > 0 {
 		route.Headers = &networkingpb.Headers{Request: &networkingpb.Headers_HeaderOperations{Set: r.set}}
+	}
+	if slices.ContainsFunc(r.shares, func(s share) bool { return len(w.plan.Subsets[s.subset].Failover) > 0 }) {
+		// Until a dead canary is found out, a request that it refuses is tried again: by the third time at the primary.
+		route.Retries = &networkingpb.HTTPRetry{Attempts: 3, RetryRemoteLocalities: wrapperspb.Bool(true)}
 	}
 	for _, s := range r.shares {
 		route.Route = append(route.Route, &networkingpb.HTTPRouteDestination{Destination: w.destination(s, port), Weight: weight(s, r)})

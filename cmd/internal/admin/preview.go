@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 
@@ -36,8 +38,18 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, api.Problem{Status: http.StatusUnprocessableEntity, Detail: "the documents have faults", Faults: faults})
 		return
 	}
+	preview := s.opts.Canaries.Preview(entries)
+	for _, name := range slices.Sorted(maps.Keys(preview.Faults)) {
+		for _, f := range preview.Faults[name] {
+			faults = append(faults, api.DocumentFault{Document: name, Path: f.Path, Text: f.Text})
+		}
+	}
+	if len(faults) > 0 {
+		writeProblem(w, api.Problem{Status: http.StatusUnprocessableEntity, Detail: "the documents would not come into force as the registries are now", Faults: faults})
+		return
+	}
 	out := api.Preview{Changes: []api.CanaryChange{}}
-	for _, c := range s.opts.Canaries.Preview(entries) {
+	for _, c := range preview.Changes {
 		change := api.CanaryChange{Kind: c.Key.Kind.Kind, Name: c.Key.Name}
 		if change.Before, err = yamlOf(c.Before); err == nil {
 			change.After, err = yamlOf(c.After)

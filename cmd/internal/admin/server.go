@@ -62,15 +62,15 @@ type Clients interface {
 type Canaries interface {
 	// Canaries are the documents that the files have, by name and file.
 	Canaries() []convert.CanaryView
-	// Preview is what would change if the entries took the place of those of the same names, by kind and name.
-	Preview(entries []canary.Entry) []convert.CanaryChange
+	// Preview is what would come of the entries if they took the place of those of the same names.
+	Preview(entries []canary.Entry) convert.CanaryPreview
 }
 
 // noCanaries are those of a bridge without any.
 type noCanaries struct{}
 
-func (noCanaries) Canaries() []convert.CanaryView                { return nil }
-func (noCanaries) Preview([]canary.Entry) []convert.CanaryChange { return nil }
+func (noCanaries) Canaries() []convert.CanaryView               { return nil }
+func (noCanaries) Preview([]canary.Entry) convert.CanaryPreview { return convert.CanaryPreview{} }
 
 // Options says where to listen and what to tell. All are set once.
 type Options struct {

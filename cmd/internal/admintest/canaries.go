@@ -29,10 +29,10 @@ func (b *Bridge) SetCanaries(list ...convert.CanaryView) {
 }
 
 // Preview is what SetPreview said last, for every document.
-func (b *Bridge) Preview([]canary.Entry) []convert.CanaryChange {
+func (b *Bridge) Preview([]canary.Entry) convert.CanaryPreview {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.changes)
+	return convert.CanaryPreview{Changes: slices.Clone(b.changes)}
 }
 
 // SetPreview says what documents would change.
