@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -104,7 +105,7 @@ func (w *Watcher) Read() []canary.Entry {
 	held, states := map[string]follow.Match{}, map[string]string{}
 	var files []follow.File
 	for _, glob := range cfg.Canary.Files {
-		m, was := w.files.Glob(glob), w.held[glob]
+		m, was := w.files.Glob(filepath.Clean(glob)), w.held[glob]
 		lost, why := gone(was, m)
 		if lost {
 			m = was

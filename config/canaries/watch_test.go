@@ -242,8 +242,10 @@ func TestDocumentsDoNotGoWithTheirFolder(t *testing.T) {
 
 	waitFor := func(part string, n int) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); w.log.count(part) < n; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
+		for end := time.After(20 * time.Second); w.log.count(part) < n; {
+			select {
+			case <-time.After(time.Millisecond):
+			case <-end:
 				t.Fatalf("never told %d times: %s", n, part)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 type Document struct {
 	// Name is unique among all documents: at most 63 lower-case letters, digits and "-". No default.
 	Name string `yaml:"name"`
-	// Services are the hosts that the document is for, at least one: hosts or globs, where * is any text and ? any one
+	// Services are the hosts that the document is for, at least one and at most 1000: hosts or globs, where * is any text and ? any one
 	// character. No default.
 	Services []string `yaml:"services"`
 	// Label is the label of endpoints whose value is a version. Default: the first of subsets.labels.
@@ -22,7 +22,7 @@ type Document struct {
 	// Primary is what gets all requests that no canary takes: a version, or {labels: {…}}. Default: the endpoints that no
 	// canary claims.
 	Primary *Primary `yaml:"primary"`
-	// Canaries are what some of the requests go to, tried in this order. Default: [], all requests go to the primary.
+	// Canaries are what some of the requests go to, at most 50, tried in this order. Default: [], all requests go to the primary.
 	Canaries []Canary `yaml:"canaries"`
 	// From says which clients the canaries are for; the others get the primary. Default: all.
 	From *From `yaml:"from"`

@@ -10,11 +10,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
+// Limits of one document.
+const (
+	maxServices = 1000
+	maxEntries  = 50 // of every other list
+)
+
 // Validate joins what is wrong with a document whatever the world is like, each fault led by its path. label is that of
 // versions where the document names none, "" if there is none.
 func (d *Document) Validate(label string) error {
 	var f faults
 	f.name("name", d.Name, "checkout")
+	if d.tooLong(&f) {
+		return f.err()
+	}
 	f.services(d.Services)
 	if d.Label != "" {
 		f.labelKey("label", d.Label)
@@ -36,6 +45,26 @@ func (d *Document) Validate(label string) error {
 	}
 	d.validateExpose(&f)
 	return f.err()
+}
+
+// tooLong finds more than anybody means, which would take long to judge for all.
+func (d *Document) tooLong(f *faults) bool {
+	before := len(*f)
+	most := func(path string, n, most int) {
+		if n > most {
+			f.add(path, "has %d entries: %d at most, or several documents", n, most)
+		}
+	}
+	most("services", len(d.Services), maxServices)
+	most("canaries", len(d.Canaries), maxEntries)
+	most("expose", len(d.Expose), maxEntries)
+	for i, c := range d.Canaries[:min(len(d.Canaries), maxEntries)] {
+		most(fmt.Sprintf("canaries[%d].headers", i), len(c.Headers), maxEntries)
+	}
+	for i, e := range d.Expose[:min(len(d.Expose), maxEntries)] {
+		most(fmt.Sprintf("expose[%d].colour", i), len(e.Colour), maxEntries)
+	}
+	return len(*f) > before
 }
 
 // versions reports whether a document names endpoints by version.
@@ -190,7 +219,7 @@ func (from *From) validate(f *faults) {
 	if len(from.Labels) == 0 && from.Namespace == "" {
 		f.add("from", "names no clients: labels or a namespace, or leave it out for all")
 	}
-	if from.Labels != nil && len(from.Labels) > 0 {
+	if len(from.Labels) > 0 {
 		f.labels("from.labels", from.Labels)
 	}
 	if from.Namespace != "" && !isLabel(from.Namespace) {
