@@ -147,7 +147,7 @@ func TestAFileIsReplacedAtOnceAndKeepsItsMode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer was.Close()
+	defer func() { _ = was.Close() }() // it was read
 	if err := canaryedit.Write(path, []byte("name: echo # new\n")); err != nil {
 		t.Fatal(err)
 	}
