@@ -108,8 +108,8 @@ func TestEveryFaultOfADocumentIsToldWithItsPathAndRemedy(t *testing.T) {
 		"from labels":           {doc(`from: {labels: {a: "!"}}`), `from.labels.a: "!" is no value of a label: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character`},
 		"from namespace":        {doc(`from: {namespace: "a.b"}`), `from.namespace: "a.b" is no namespace: lower-case letters, digits and inner dashes, 63 at most`},
 
-		"too long":              {`{name: a, services: [` + strings.Repeat("a.mesh, ", 1001) + `]}`, `services: has 1001 entries: 1000 at most, or several documents`},
-		"too many canaries":     {canaries(strings.Repeat(`{version: v2}, `, 51)), `canaries: has 51 entries: 50 at most, or several documents`},
+		"too long":          {`{name: a, services: [` + strings.Repeat("a.mesh, ", 1001) + `]}`, `services: has 1001 entries: 1000 at most, or several documents`},
+		"too many canaries": {canaries(strings.Repeat(`{version: v2}, `, 51)), `canaries: has 51 entries: 50 at most, or several documents`},
 
 		"header in upper case": {headers(`X-Lane: gray`), `canaries[0].headers.X-Lane: "X-Lane" is not in lower case, as Envoy has all names: write x-lane`},
 		"pseudo header":        {headers(`":path": /`), `canaries[0].headers: ":path" is no header that tells canaries from each other: one that the requests to a host differ in`},
