@@ -53,7 +53,8 @@ type Bridge struct {
 	Admin  string // http://host:port of the API
 	Config string // its configuration file
 
-	t testing.TB
+	t    testing.TB
+	head string // what the harness wrote of it
 }
 
 // StartBridge starts a bridge and returns when it is ready: when every required source has been read.
@@ -78,13 +79,18 @@ func LaunchBridge(t testing.TB, config BridgeConfig) *Bridge {
 		mcp += ", " + config.MCP
 	}
 	b.Config = filepath.Join(b.Dir, "meshbridge.yaml")
-	writeFiles(t, map[string][]byte{
-		b.Config: fmt.Appendf(nil, "mcp: {%s}\nadmin: {address: %q}\nlog: {level: debug}\n%s", mcp, admin, config.YAML),
-	})
+	b.head = fmt.Sprintf("mcp: {%s}\nadmin: {address: %q}\nlog: {level: debug}\n", mcp, admin)
+	b.Rewrite(config.YAML)
 	b.args = []string{"run", "--config", b.Config}
 	t.Cleanup(b.sane)
 	b.launch()
 	return b
+}
+
+// Rewrite writes the configuration anew; yaml is as in [BridgeConfig].
+func (b *Bridge) Rewrite(yaml string) {
+	b.t.Helper()
+	writeFiles(b.t, map[string][]byte{b.Config: []byte(b.head + yaml)})
 }
 
 // sane fails the test when the bridge panicked or, built with -race, raced. It runs when the bridge has been stopped.

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,13 +74,20 @@ func (e *Echo) Start() {
 	go server.Serve(listener)
 }
 
-// Kill ends the instance as a killed process ends: its connections break and its port refuses.
+// Kill ends the instance between two requests: its port refuses and its connections break, but what it is answering it still
+// answers, since a request that a process takes along into its end cannot be saved by anybody.
 func (e *Echo) Kill() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.server != nil {
-		e.server.Close()
-		e.server = nil
+	server := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		server.Close()
 	}
 }
 

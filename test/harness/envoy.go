@@ -44,7 +44,7 @@ func StartEnvoy(t testing.TB, config EnvoyConfig) *Envoy {
 	bootstrap := filepath.Join(e.Dir, "envoy.json")
 	writeFiles(t, map[string][]byte{bootstrap: EnvoyBootstrap(t, config)})
 	e.args = append([]string{
-		"--config-path", bootstrap, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--file-flush-interval-msec", "200",
+		"--config-path", bootstrap, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--component-log-level", "misc:error", "--file-flush-interval-msec", "200",
 		"--drain-time-s", "5",
 	}, config.Args...)
 	e.show = 20

@@ -13,7 +13,7 @@ type Route struct {
 	Status int            // of a direct response; else 0
 }
 
-// Routes are the rules of the virtual host that has the domain, in order, of whatever listener.
+// Routes are the rules of the virtual hosts that have the domain, in order, of all listeners.
 func (e *Envoy) Routes(domain string) ([]Route, error) {
 	content, err := e.page("/config_dump?resource=dynamic_route_configs")
 	if err != nil {
@@ -29,14 +29,18 @@ func (e *Envoy) Routes(domain string) ([]Route, error) {
 	if err := json.Unmarshal(content, &dump); err != nil {
 		return nil, fmt.Errorf("read the routes of %s: %w", e.Name, err)
 	}
+	var routes []Route
 	for _, c := range dump.Configs {
 		for _, h := range c.RouteConfig.VirtualHosts {
 			if slices.Contains(h.Domains, domain) {
-				return h.routes(), nil
+				routes = append(routes, h.routes()...)
 			}
 		}
 	}
-	return nil, fmt.Errorf("%s has no virtual host for %s", e.Name, domain)
+	if len(routes) == 0 {
+		return nil, fmt.Errorf("%s has no rule for %s", e.Name, domain)
+	}
+	return routes, nil
 }
 
 type virtualHost struct {

@@ -32,6 +32,7 @@ type Report struct {
 	Sent    int
 	Failed  int            // not answered with 200
 	Gap     time.Duration  // the longest time without a good answer
+	Stall   time.Duration  // the longest time by which a request was sent late, since the sender did not run
 	Answers map[string]int // by the class of the request and the versions of its hops, as in "header v2"
 	Faults  []string       // of the first failed ones
 }
@@ -42,7 +43,11 @@ func (r Report) String() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Answers)) {
 		answers = append(answers, fmt.Sprintf("%s %d", name, r.Answers[name]))
 	}
-	return fmt.Sprintf("sent %d, failed %d, longest gap %s (%s)", r.Sent, r.Failed, r.Gap.Round(time.Millisecond), strings.Join(answers, ", "))
+	stall := ""
+	if r.Stall > 0 {
+		stall = fmt.Sprintf("; the sender itself stood still for %s", r.Stall.Round(time.Millisecond))
+	}
+	return fmt.Sprintf("sent %d, failed %d, longest gap %s%s (%s)", r.Sent, r.Failed, r.Gap.Round(time.Millisecond), stall, strings.Join(answers, ", "))
 }
 
 // StartLoad starts sending rate requests a second until Stop; next gives the n-th.
@@ -66,13 +71,20 @@ func (l *Load) run(ctx context.Context) {
 	defer l.client.CloseIdleConnections()
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	start := time.Now()
+	due := time.Now()
 	for n := 0; ; n++ {
-		due := start.Add(time.Duration(n) * time.Second / time.Duration(l.rate))
+		due = due.Add(time.Second / time.Duration(l.rate))
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(due)):
+		}
+		// A sender that was kept from running goes on from now: no client sends in one instant what it had for some seconds.
+		if late := time.Since(due); late > 100*time.Millisecond {
+			due = time.Now()
+			l.mu.Lock()
+			l.report.Stall = max(l.report.Stall, late)
+			l.mu.Unlock()
 		}
 		wait.Go(func() { l.send(l.next(n)) })
 	}

@@ -4,9 +4,23 @@ package rollout
 
 import "testing"
 
-// TestRollouts walks them all in one mesh, each under its own load, of which no request may fail.
+// TestRollouts walks them all in one mesh, each under its own load, of which no request may fail: first alone, then as
+// docs/canary.md has them, then among many other services.
 func TestRollouts(t *testing.T) {
 	w := newWorld(t)
+	w.walks(t)
+	t.Run("TheWalksOfThePageAre", func(t *testing.T) {
+		t.Run("echo-foxtrot", w.walkEchoFoxtrot)
+		t.Run("delegation", w.walkDelegation)
+		t.Run("benigno", w.walkBenigno)
+		t.Run("lane", w.walkGray)
+		t.Run("bad-document", w.walkMistake)
+	})
+	w.fill(t, 500)
+	t.Run("AmongManyServices", w.walks)
+}
+
+func (w *world) walks(t *testing.T) {
 	t.Run("TwoTeamsRollOutAtOnceByHeaderAndByWeight", func(t *testing.T) {
 		t.Run("echo", func(t *testing.T) {
 			t.Parallel()
@@ -23,16 +37,6 @@ func TestRollouts(t *testing.T) {
 	t.Run("ConnectionsAreDividedByWeight", w.walkTCP)
 	t.Run("ABadDocumentOfOneTeamLeavesTheOtherTeamAlone", w.walkBadDocument)
 	t.Run("AFailingRuleIsAnswered", w.walkRespond)
-	w.faults(t)
-	w.fill(t, 500)
-	t.Run("AmongManyServices", func(t *testing.T) {
-		t.Run("TheWalkIsTheSame", func(t *testing.T) { w.walkVersions(t, "golf", "v1", "v2") })
-		w.faults(t)
-	})
-}
-
-// faults are what happens to a mesh in the middle of a rollout.
-func (w *world) faults(t *testing.T) {
 	t.Run("ADocumentMayChangeWhileTheBridgeIsDown", w.walkBridgeDown)
 	t.Run("AReplicaMayTakeOverWhileASubsetSettles", w.walkReplica)
 	t.Run("IstiodMayRestart", w.walkIstiod)

@@ -40,16 +40,16 @@ type world struct {
 
 // The workloads that call: each has a sidecar, which listens for the application on an address of its own.
 var workloads = []workload{
-	{name: "shop", namespace: "default", ip: "10.0.2.10", listen: "10.0.3.10"},
-	{name: "magnanimo", namespace: "kong-mesh-app", ip: "10.0.2.12", listen: "10.0.3.12"},
-	{name: "mocka-base", namespace: "e2e", ip: "10.0.2.20", listen: "10.0.3.20"},
-	{name: "mocka-gray", namespace: "e2e", ip: "10.0.2.21", listen: "10.0.3.21"},
+	{name: "shop", namespace: "default", ip: "10.0.250.10", listen: "10.0.251.10"},
+	{name: "magnanimo", namespace: "kong-mesh-app", ip: "10.0.250.12", listen: "10.0.251.12"},
+	{name: "mocka-base", namespace: "e2e", ip: "10.0.250.20", listen: "10.0.251.20"},
+	{name: "mocka-gray", namespace: "e2e", ip: "10.0.250.21", listen: "10.0.251.21"},
 }
 
 type workload struct{ name, namespace, ip, listen string }
 
 // gateway is where the gateway listens.
-const gateway = "10.0.2.30:80"
+const gateway = "10.0.250.30:80"
 
 // sidecar is where the workload's sidecar listens for calls to port 80.
 func sidecar(name string) string {
@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 		})
 	}
 	w.proxies["gateway"] = harness.StartEnvoy(t, harness.EnvoyConfig{
-		Istiod: w.istiod.GRPC, Kind: harness.Gateway, IP: "10.0.2.30", Pod: "gateway", Namespace: "ops", Labels: map[string]string{"istio": "ingressgateway"},
+		Istiod: w.istiod.GRPC, Kind: harness.Gateway, IP: "10.0.250.30", Pod: "gateway", Namespace: "ops", Labels: map[string]string{"istio": "ingressgateway"},
 	})
 	return w
 }
@@ -127,7 +127,7 @@ kind: PeerAuthentication
 metadata: {name: default, namespace: istio-system}
 spec: {mtls: {mode: DISABLE}}
 `
-	for _, namespace := range []string{"kong-mesh-app", "e2e", "ops", "registries"} {
+	for _, namespace := range []string{"kong-mesh-app", "e2e", "ops"} {
 		objects += fmt.Sprintf("---\n{apiVersion: v1, kind: Namespace, metadata: {name: %s}}\n", namespace)
 	}
 	for _, l := range workloads {
@@ -148,7 +148,7 @@ metadata: {name: gateway, namespace: ops}
 spec:
   selector: {istio: ingressgateway}
   servers:
-  - {port: {number: 80, name: http, protocol: HTTP}, bind: 10.0.2.30, hosts: ["*"]}
+  - {port: {number: 80, name: http, protocol: HTTP}, bind: 10.0.250.30, hosts: ["*"]}
 `
 }
 
