@@ -59,7 +59,7 @@ func Files(globs []string) ([]File, error) {
 	return files, errors.Join(errs...)
 }
 
-// Write replaces a file at once and keeps its mode. It refuses what is not the file itself but a link to it, as on a mount of
+// Write replaces a file at once and keeps its mode and its owner, since the bridge has to read it. It refuses what is not the file itself but a link to it, as on a mount of
 // a ConfigMap, and what is read-only.
 func Write(path string, text []byte) error {
 	info, err := os.Lstat(path)
@@ -77,7 +77,7 @@ func Write(path string, text []byte) error {
 		return err
 	}
 	_, err = temp.Write(text)
-	err = errors.Join(err, temp.Chmod(info.Mode().Perm()), temp.Sync(), temp.Close())
+	err = errors.Join(err, keepOwner(temp, info), temp.Chmod(info.Mode().Perm()), temp.Sync(), temp.Close())
 	if err == nil {
 		err = os.Rename(temp.Name(), path)
 	}

@@ -91,11 +91,14 @@ func servedOf(objects []api.Resource) served {
 			meta = &ours.rules[len(ours.rules)-1].Meta
 		case store.VirtualService.Kind:
 			route, err := kube.ParseRoute(r.Object)
-			if err != nil || !route.Mesh() {
+			if err != nil {
 				continue
 			}
 			for host, subsets := range route.Subsets {
 				ours.needed[host] = append(ours.needed[host], subsets...)
+			}
+			if !route.Mesh() {
+				continue // at gateways the routes of all are joined
 			}
 			ours.routes = append(ours.routes, route)
 			meta = &ours.routes[len(ours.routes)-1].Meta

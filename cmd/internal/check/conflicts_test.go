@@ -83,6 +83,7 @@ func TestConflicts(t *testing.T) {
 		}}},
 		{"rules elsewhere", kube.Objects{Rules: []kube.Rule{
 			rule("root", "a.mesh", in("istio-system")), rule("root-wildcard", "*.mesh", in("istio-system")),
+			rule("root-private", "a.mesh", func(r *kube.Rule) { r.Namespace, r.ExportTo = "istio-system", []string{"."} }),
 			rule("client", "a.mesh", in("shop")), rule("client-wildcard", "*.mesh", in("shop")),
 			rule("client-partly", "a.mesh", func(r *kube.Rule) { r.Namespace, r.Subsets["v1"] = "shop", nil }),
 			rule("client-knows", "a.mesh", func(r *kube.Rule) { r.Namespace, r.Subsets["v1"], r.Subsets["v2"] = "shop", nil, nil }),

@@ -19,7 +19,8 @@ func (ours served) rule(s *Section, theirs kube.Rule) {
 	var c effects
 	for _, our := range ours.rules {
 		exact, covers := theirs.Host == our.Host, kube.Covers(theirs.Host, our.Host)
-		near, root := theirs.Namespace == our.Namespace, theirs.Namespace == rootNamespace
+		near := theirs.Namespace == our.Namespace
+		root := theirs.Namespace == rootNamespace && !private(theirs.Meta)
 		switch {
 		case !exact && !covers:
 		case exact && near && theirs.Name == our.Name:
@@ -112,12 +113,12 @@ func (ours served) route(s *Section, theirs kube.Route) {
 
 // taken says who has a host that both are for.
 func taken(theirs, our kube.Route, host string) effect {
-	private := slices.Equal(theirs.ExportTo, []string{"."})
-	if !private && !older(theirs.Meta, our.Meta) {
+	alone := private(theirs.Meta)
+	if !alone && !older(theirs.Meta, our.Meta) {
 		return effect{true, "the bridge's is older and holds, not this one", "nothing to do if that is meant (canary.precedence)"}
 	}
 	text, remedy := "it holds, and not the bridge's", yieldRemedy
-	if private {
+	if alone {
 		text, remedy = "for clients in namespace "+theirs.Namespace+" "+text, delegateRemedy
 	}
 	if slices.ContainsFunc(our.Subsets[host], func(subset string) bool { return slices.Contains(theirs.Subsets[host], subset) }) {
@@ -125,6 +126,9 @@ func taken(theirs, our kube.Route, host string) effect {
 	}
 	return effect{text: text + ": canaries get nothing", remedy: remedy}
 }
+
+// private reports whether an object is for the clients of its own namespace only.
+func private(m kube.Meta) bool { return slices.Equal(m.ExportTo, []string{"."}) }
 
 // older reports whether Istio takes an object before another: by age, then name, then namespace.
 func older(a, b kube.Meta) bool {
