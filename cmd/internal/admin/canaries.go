@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,9 +72,25 @@ func waitsOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) []
 					waits = append(waits, api.CanaryWait{Client: c.Node, Resource: h.Name, Seconds: secondsTo(h.Due, now), Reason: h.Reason})
 				}
 			}
+			waits = append(waits, unlisted(c, k, of)...)
 			if k.Waiting != "" && sees(c, v) {
 				waits = append(waits, api.CanaryWait{Client: c.Node, Reason: k.Waiting})
 			}
+		}
+	}
+	return waits
+}
+
+// unlisted are the VirtualServices of which a client does not tell whether they are held back: it lists the first by name. To
+// say that they are served would be wrong for some.
+func unlisted(c mcpserver.Client, k mcpserver.ClientKind, of map[string]bool) []api.CanaryWait {
+	if k.HeldCount <= len(k.Held) || len(k.Held) == 0 {
+		return nil
+	}
+	var waits []api.CanaryWait
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if of[name] && name > k.Held[len(k.Held)-1].Name {
+			waits = append(waits, api.CanaryWait{Client: c.Node, Resource: name, Reason: fmt.Sprintf("%d resources are held back, and this one may be among them", k.HeldCount)})
 		}
 	}
 	return waits

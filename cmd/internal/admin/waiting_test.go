@@ -31,3 +31,19 @@ func TestADocumentWaitsWhileAClientIsHeldBackOneOfItsResources(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestADocumentBehindTheHeldThatAreListedIsNotCalledServed(t *testing.T) {
+	b := admintest.New()
+	b.SetCanaries(admintest.Canary("early", "", "a.mesh", 50), admintest.Canary("held", "", "m.mesh", 50), admintest.Canary("late", "", "z.mesh", 50))
+	client := admintest.WaitingFor("m.mesh")
+	for count, want := range map[int]map[string]string{
+		1: {"early": "serving", "held": "waiting", "late": "serving"},
+		2: {"early": "serving", "held": "waiting", "late": "waiting"},
+	} {
+		client.Kinds[1].HeldCount = count
+		b.SetClients(client)
+		if diff := cmp.Diff(want, states(t, b, "")); diff != "" {
+			t.Errorf("%d are held: %s", count, diff)
+		}
+	}
+}
