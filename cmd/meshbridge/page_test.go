@@ -58,6 +58,49 @@ func TestTheCommandsOfThePageOfCanariesRun(t *testing.T) {
 	}
 }
 
+var (
+	printed = regexp.MustCompile("(?ms)^```text ([a-z ]+)\n(.*?)^```$")
+	moment  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\b\d+[smhd]\b`)
+)
+
+// TestWhatThePageOfCanariesShowsIsPrinted has a bridge serve the first state of the example bad-document, and then the second.
+func TestWhatThePageOfCanariesShowsIsPrinted(t *testing.T) {
+	docs, err := filepath.Abs("../../docs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := printed.FindAllStringSubmatch(read(t, filepath.Join(docs, "canary.md")), -1)
+	if len(blocks) < 2 {
+		t.Errorf("the page shows %d outputs", len(blocks))
+	}
+	t.Chdir(t.TempDir())
+	overlay(t, filepath.Join(docs, "examples/bad-document"))
+	server := serve(t)
+	overlay(t, filepath.Join(docs, "examples/bad-document/steps/2-mistake"))
+	ask := func(args string) string { r := command(t, args+" --server "+server); return r.out + r.errs }
+	deadline := time.Now().Add(30 * time.Second)
+	for got := ""; !strings.Contains(got, "lastGood") || !strings.Contains(got, "100%"); got = ask("get canaries") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the second state is not served:\n%s", got)
+		}
+		time.Sleep(50 * time.Millisecond) // each command leaves a connection open, of which the API takes some hundred
+	}
+	for _, b := range blocks {
+		if got := lines(ask(b[1])); !strings.Contains(got, lines(b[2])) {
+			t.Errorf("the page has of %s\n%s\nbut it is\n%s", b[1], lines(b[2]), got)
+		}
+	}
+}
+
+// lines are a text without what depends on the time of day, and how wide that makes the columns of a table.
+func lines(text string) string {
+	var all []string
+	for line := range strings.Lines(moment.ReplaceAllString(text, "TIME")) {
+		all = append(all, strings.Join(strings.Fields(line), " "))
+	}
+	return strings.Join(all, "\n")
+}
+
 // overlay copies a state of an example over the current folder.
 func overlay(t *testing.T, from string) {
 	t.Helper()

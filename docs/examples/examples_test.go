@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -172,7 +173,9 @@ func reported(t *testing.T, c file.Config) []*sources.Service {
 		}
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("%s: the source ended: %v", c.Path, err)
+	}
 	return services
 }
 
