@@ -28,7 +28,8 @@ go, with the instances that the registries know now. Nothing is changed. The nam
 documents they are, where the configuration has teams. - reads the standard input.
 
 Exit status, as of kubectl diff: 0 nothing would change, 1 something would, 2 it cannot be told, since
-the documents have faults, the bridge does not answer, or the command was used wrongly.`,
+the documents have faults or would not come into force as the registries are now, the bridge does not
+answer, or the command was used wrongly.`,
 		Example: `  meshbridge canary diff canaries/echo.yaml
   git show HEAD~1:canaries/echo.yaml | meshbridge canary diff - --server http://bridge:16011`,
 		Args: func(_ *cobra.Command, args []string) error {

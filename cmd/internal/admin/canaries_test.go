@@ -12,6 +12,7 @@ import (
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/cmd/internal/api"
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 )
@@ -76,6 +77,15 @@ func TestAPreviewOfADocumentWithFaultsListsThem(t *testing.T) {
 	p := problemOf(t, admintest.New().Post(t, http.MethodPost, api.PreviewPath+"?file=echo.yaml", "echo: 1"), http.StatusUnprocessableEntity)
 	want := []api.DocumentFault{{Document: "echo: 1", Path: "name", Text: "echo.yaml:1: echo: 1 is no name"}}
 	if diff := cmp.Diff(want, p.Faults); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAPreviewOfADocumentThatWouldNotComeIntoForceSaysWhy(t *testing.T) {
+	b := admintest.New()
+	b.SetRefused("echo", canary.Fault{Path: "canaries[0].version", Text: "v9 is unknown"})
+	p := problemOf(t, b.Post(t, http.MethodPost, api.PreviewPath, "echo"), http.StatusUnprocessableEntity)
+	if diff := cmp.Diff([]api.DocumentFault{{Document: "echo", Path: "canaries[0].version", Text: "v9 is unknown"}}, p.Faults); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/build"
 	"meshbridge/convert"
+	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
@@ -39,6 +40,7 @@ type Bridge struct {
 	unserved []convert.ServiceView
 	canaries []convert.CanaryView
 	changes  []convert.CanaryChange
+	refused  map[string][]canary.Fault
 }
 
 // New makes a bridge that knows nothing and whose gate is closed.

@@ -32,7 +32,14 @@ func (b *Bridge) SetCanaries(list ...convert.CanaryView) {
 func (b *Bridge) Preview([]canary.Entry) convert.CanaryPreview {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return convert.CanaryPreview{Changes: slices.Clone(b.changes)}
+	return convert.CanaryPreview{Changes: slices.Clone(b.changes), Faults: b.refused}
+}
+
+// SetRefused says why a document would not come into force.
+func (b *Bridge) SetRefused(document string, faults ...canary.Fault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused = map[string][]canary.Fault{document: faults}
 }
 
 // SetPreview says what documents would change.
