@@ -42,7 +42,8 @@ type ClientKind struct {
 	Resources     int        `json:"resources"` // that the client holds
 	Bytes         uint64     `json:"bytes"`     // sent on this stream
 	Nack          string     `json:"nack,omitempty"`
-	Waiting       string     `json:"waiting,omitempty"` // why nothing has been sent yet
+	Waiting       string     `json:"waiting,omitempty"`      // why nothing has been sent yet
+	WaitingUntil  *time.Time `json:"waitingUntil,omitempty"` // when it will be if nothing changes; absent: something must
 	HeldCount     int        `json:"heldCount,omitempty"`
 	Held          []Held     `json:"held,omitempty"` // the first of them, by name
 }
@@ -100,8 +101,9 @@ func (s *Session) clientKind(i int, sub *subscription) ClientKind {
 	k := ClientKind{
 		Kind: sub.kind.Kind, TypeURL: sub.typeURL, Sent: sub.sentVersion, SentAt: timeOf(sub.sentAt),
 		Acked: sub.ackedVersion, AckedAt: timeOf(sub.ackedAt), Resources: sub.count, Bytes: sub.bytes,
-		Nack: sub.nack, HeldCount: len(sub.held), Waiting: s.waiting(i, sub),
+		Nack: sub.nack, HeldCount: len(sub.held),
 	}
+	k.Waiting, k.WaitingUntil = s.waiting(i, sub)
 	if sub.inflight != nil {
 		k.InFlightSince = timeOf(sub.inflight.at)
 	}
@@ -113,20 +115,20 @@ func (s *Session) clientKind(i int, sub *subscription) ClientKind {
 	return k
 }
 
-// waiting says why the first state of a kind has not been sent, or "".
-func (s *Session) waiting(i int, sub *subscription) string {
+// waiting says why the first state of a kind has not been sent, or "", and when it will be, if that is known.
+func (s *Session) waiting(i int, sub *subscription) (string, *time.Time) {
 	if sub.sent {
-		return ""
+		return "", nil
 	}
 	switch target := s.target(i); {
 	case target == nil:
-		return "the kinds before it are not acknowledged"
+		return "the kinds before it are not acknowledged", nil
 	case !target.Open:
-		return "not every source is in"
+		return "not every source is in", nil
 	case sub.base == nil:
-		return "the client does not hold " + describe(sub.need)
+		return "the client does not hold " + describe(sub.need), nil
 	default:
-		return until(sub.due) + ", when " + describe(sub.need) + " has settled"
+		return until(sub.due) + ", when " + describe(sub.need) + " has settled", timeOf(sub.due)
 	}
 }
 

@@ -132,14 +132,10 @@ func (c *conversation) say(verb string, args []string) []string {
 			if sub != nil {
 				k := c.session.clientKind(i, sub)
 				if k.Waiting != "" {
-					out = append(out, k.Kind+" waits: "+k.Waiting)
+					out = append(out, k.Kind+" waits: "+k.Waiting+c.in(k.WaitingUntil))
 				}
 				for _, h := range k.Held {
-					line := k.Kind + " " + h.Name + ": " + h.Reason
-					if h.Due != nil {
-						line += fmt.Sprintf(" (in %s)", h.Due.Sub(c.now))
-					}
-					out = append(out, line)
+					out = append(out, k.Kind+" "+h.Name+": "+h.Reason+c.in(h.Due))
 				}
 			}
 		}
@@ -147,6 +143,13 @@ func (c *conversation) say(verb string, args []string) []string {
 	}
 	c.t.Fatalf("unknown verb %q", verb)
 	return nil
+}
+
+func (c *conversation) in(due *time.Time) string {
+	if due == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (in %s)", due.Sub(c.now))
 }
 
 func (c *conversation) url(kind string) string {

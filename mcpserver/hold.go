@@ -129,9 +129,10 @@ func (m *mover) serve(c *change, has, value *store.Resource) {
 	}
 }
 
-// exchange takes the client to a value that it does not tell from the one it has.
+// exchange takes the client to a value that it does not tell from the one it has. It has had all that is in it since the
+// last ACK, at the latest.
 func (m *mover) exchange(has, value *store.Resource) {
-	m.sub.gain(value, m.now, has)
+	m.sub.gain(value, m.sub.ackedAt, has)
 	m.s.uses.add(value)
 	m.s.uses.drop(has, m.now)
 }

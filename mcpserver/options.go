@@ -12,8 +12,8 @@ type Options struct {
 	Log        *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // where the metrics are registered; default: nowhere
 
-	Settle time.Duration // how long a client must hold what a resource Needs before it is sent that; default 10s
-	Retain time.Duration // what has not changed for so long is known to new clients; default 10m
+	Settle time.Duration // SessionConfig.Settle; negative: none; default 10s
+	Retain time.Duration // SessionConfig.Retain; negative: none; default 10m
 	MaxAge time.Duration // a stream is closed when it is about so old, so that clients spread over replicas; default 30m
 	Drain  time.Duration // how long Run waits for ACKs before it cuts streams off; default 5s
 
@@ -29,6 +29,7 @@ func (o Options) withDefaults() Options {
 	}
 	orDefault(&o.Settle, 10*time.Second)
 	orDefault(&o.Retain, 10*time.Minute)
+	o.Settle, o.Retain = max(o.Settle, 0), max(o.Retain, 0)
 	orDefault(&o.MaxAge, 30*time.Minute)
 	orDefault(&o.Drain, 5*time.Second)
 	orDefault(&o.MaxConnections, 16384)

@@ -224,20 +224,35 @@ func (w *world) resend() {
 	w.apply(true)
 }
 
-// settle lets everything come to rest.
+// settle lets everything come to rest: sessions are asked again when they say so.
 func (w *world) settle() {
 	w.store.Apply(store.Change{Open: true})
 	refuses := w.refuses
 	w.refuses = false
 	defer func() { w.refuses = refuses }()
-	for range 100 {
+	for _, c := range w.clients {
+		c.update()
+	}
+	for range 1000 {
+		var next time.Time
 		for _, c := range w.clients {
-			c.update()
 			for c.process() {
 			}
+			if at, ok := c.session.Deadline(); ok && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
 		}
-		w.now = w.now.Add(propSettle / 4)
+		if next.IsZero() {
+			return
+		}
+		w.now = later(w.now, next)
+		for _, c := range w.clients {
+			if at, ok := c.session.Deadline(); ok && !at.After(w.now) {
+				c.update()
+			}
+		}
 	}
+	w.t.Error("it does not come to rest")
 }
 
 // judge compares what each client holds with its view.

@@ -58,6 +58,7 @@ type Nack struct {
 
 // NewSession makes the session of a stream that began now, on the newest snapshot.
 func NewSession(cfg SessionConfig, snap *store.Snapshot, now time.Time) *Session {
+	cfg.Retain = max(cfg.Retain, cfg.Settle) // what came within settle has not settled anywhere
 	return &Session{
 		cfg: cfg, start: now, snap: snap,
 		subs: make([]*subscription, len(store.Kinds())), foreign: map[string]string{},
@@ -240,7 +241,10 @@ func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
 		return nil, false
 	}
 	if !sub.sent {
-		if sub.base == nil && !s.begin(sub, target, now) || now.Before(sub.due) {
+		if was := sub.lacking; sub.base == nil && !s.begin(sub, target, now) {
+			return nil, sub.lacking != was
+		}
+		if now.Before(sub.due) {
 			return nil, false
 		}
 		return s.first(sub, now), true
