@@ -61,6 +61,8 @@ func (f *faults) gatewayHosts(path string, hosts []string) {
 				reason = `a pattern is "*" or begins with "*."`
 			}
 			f.add(fmt.Sprintf("%s[%d]", path, i), `%q is no host at a gateway: %s`, host, reason)
+		} else if j := slices.IndexFunc(hosts[:i], func(o string) bool { return covers(o, host) || covers(host, o) }); j >= 0 {
+			f.add(fmt.Sprintf("%s[%d]", path, i), "%q and %q share hosts, which Istio refuses in one VirtualService: keep the wider, or an entry for each", host, hosts[j])
 		}
 	}
 }
