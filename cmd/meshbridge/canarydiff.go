@@ -43,6 +43,7 @@ answer, or the command was used wrongly.`,
 			if err != nil {
 				return err
 			}
+			defer closeAll(clients)
 			if len(clients) > 1 {
 				return usagef("diff asks one server, and --server names %d", len(clients))
 			}

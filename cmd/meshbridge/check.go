@@ -41,6 +41,7 @@ trouble found, 2 wrong use.`,
 			if err != nil {
 				return err
 			}
+			defer closeAll(clients)
 			cluster, err := k.read(cmd.Context())
 			if err != nil {
 				return err

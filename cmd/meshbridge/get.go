@@ -76,6 +76,7 @@ A canary document is in one of these states:
 			if err != nil {
 				return err
 			}
+			defer closeAll(o.Clients)
 			return get.Run(cmd.Context(), o)
 		},
 	}

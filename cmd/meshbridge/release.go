@@ -48,6 +48,7 @@ Exit status: 0 released, or nothing was held; 1 a bridge did not answer, or has 
 			if err != nil {
 				return err
 			}
+			defer closeAll(clients)
 			return printReleases(t, output, releaseAll(cmd.Context(), clients, args[0]))
 		},
 	}

@@ -54,6 +54,13 @@ func (f *serverFlags) clients(t terminal) ([]*client.Client, error) {
 	return list, nil
 }
 
+// closeAll drops the connections of clients that are asked no more.
+func closeAll(clients []*client.Client) {
+	for _, c := range clients {
+		c.Close()
+	}
+}
+
 // readToken reads the file of a flag that holds a token; "" where there is no file.
 func readToken(flag, path string) (sources.Secret, error) {
 	if path == "" {
@@ -91,6 +98,7 @@ func (f *serverFlags) ask(cmd *cobra.Command, t terminal, list func(context.Cont
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	defer closeAll(clients)
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
 	words, err := list(ctx, clients[0])
