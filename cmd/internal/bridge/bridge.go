@@ -80,6 +80,9 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 	if err := metrics.Register(registry, b.mirror, b.store); err != nil {
 		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
+	if err := metrics.RegisterCanaries(registry, b.converter); err != nil {
+		return nil, fmt.Errorf("register the metrics of canaries: %w", err)
+	}
 	b.admin, err = admin.New(admin.Options{
 		Address: cfg.Admin.Address, Token: cfg.Admin.Token, HealthAddress: cfg.Health.Address,
 		Snapshots: b.store, Sources: b.mirror, Services: b.converter, Clients: b.server,
