@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // Route is a rule of a virtual host as an Envoy has it.
@@ -13,8 +14,9 @@ type Route struct {
 	Status int            // of a direct response; else 0
 }
 
-// Routes are the rules of the virtual hosts that have the domain, in order, of all listeners.
-func (e *Envoy) Routes(domain string) ([]Route, error) {
+// Routes are the rules of the virtual hosts that have the domain, in order: of a sidecar's listeners for the port, or of all of a
+// gateway's with port 0. A virtual host may be at other ports, too: that of a VirtualService always is at 80.
+func (e *Envoy) Routes(port int, domain string) ([]Route, error) {
 	content, err := e.page("/config_dump?resource=dynamic_route_configs")
 	if err != nil {
 		return nil, err
@@ -22,6 +24,7 @@ func (e *Envoy) Routes(domain string) ([]Route, error) {
 	var dump struct {
 		Configs []struct {
 			RouteConfig struct {
+				Name         string        `json:"name"`
 				VirtualHosts []virtualHost `json:"virtual_hosts"`
 			} `json:"route_config"`
 		} `json:"configs"`
@@ -31,6 +34,9 @@ func (e *Envoy) Routes(domain string) ([]Route, error) {
 	}
 	var routes []Route
 	for _, c := range dump.Configs {
+		if port != 0 && c.RouteConfig.Name != strconv.Itoa(port) {
+			continue
+		}
 		for _, h := range c.RouteConfig.VirtualHosts {
 			if slices.Contains(h.Domains, domain) {
 				routes = append(routes, h.routes()...)

@@ -21,6 +21,8 @@ type Load struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	gap sync.RWMutex // held by each request while it is out
+
 	// Guarded by mu.
 	mu     sync.Mutex
 	report Report
@@ -91,7 +93,9 @@ func (l *Load) run(ctx context.Context) {
 }
 
 func (l *Load) send(request Request) {
+	l.gap.RLock()
 	hops, err := Call(l.client, request)
+	l.gap.RUnlock()
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,6 +119,14 @@ func Versions(hops []Hop) string {
 		versions = append(versions, h.Version)
 	}
 	return strings.Join(versions, " ")
+}
+
+// Between does something between two requests, when none is out: what takes a moment, such as to kill a process, which takes what
+// it is answering along with it.
+func (l *Load) Between(do func()) {
+	l.gap.Lock()
+	defer l.gap.Unlock()
+	do()
 }
 
 // Report is what came so far.

@@ -36,6 +36,7 @@ func (w *world) document(t *testing.T, file, text string) {
 type way struct {
 	proxy *harness.Envoy
 	name  string // domain of the virtual host
+	port  int    // of the listener; 0 at the gateway
 	call  harness.Request
 }
 
@@ -43,7 +44,7 @@ type way struct {
 func (s *service) inside(workload string) way {
 	address, _, _ := strings.Cut(sidecar(workload), ":")
 	return way{
-		proxy: s.w.proxies[workload], name: s.host(),
+		proxy: s.w.proxies[workload], name: s.host(), port: s.port,
 		call: harness.Request{Address: fmt.Sprintf("%s:%d", address, s.port), Host: fmt.Sprintf("%s:%d", s.host(), s.port), Path: "/" + s.name, Class: workload},
 	}
 }
@@ -78,7 +79,7 @@ func (s *service) routed(t *testing.T, ways []way, want ...share) {
 	t.Helper()
 	for _, v := range ways {
 		harness.Eventually(t, 40*time.Second, fmt.Sprintf("the Envoy routes %s as wanted", v.call.Class), func() error {
-			routes, err := v.proxy.Routes(v.name)
+			routes, err := v.proxy.Routes(v.port, v.name)
 			if err != nil {
 				return err
 			}
@@ -178,16 +179,23 @@ func divided(t *testing.T, n int, want share, calls ...harness.Request) {
 // rate is how many requests a load sends in a second.
 const rate = 300
 
-// underLoad sends the calls in turn until the returned function is called, which fails the test if one request failed or the
-// mesh is not healthy.
-func (w *world) underLoad(t *testing.T, calls ...harness.Request) (stop func()) {
+// load is a steady one.
+type load struct {
+	*harness.Load
+	w *world
+}
+
+// underLoad sends the calls in turn until the load ends.
+func (w *world) underLoad(t *testing.T, calls ...harness.Request) *load {
 	t.Helper()
-	load := harness.StartLoad(t, rate, func(n int) harness.Request { return calls[n%len(calls)] })
-	return func() {
-		t.Helper()
-		if r := load.Stop(); r.Failed > 0 {
-			t.Errorf("%d of %d requests failed, the first:\n%s", r.Failed, r.Sent, strings.Join(r.Faults, "\n"))
-		}
-		w.healthy(t)
+	return &load{harness.StartLoad(t, rate, func(n int) harness.Request { return calls[n%len(calls)] }), w}
+}
+
+// end stops the load, and fails the test if one request failed or the mesh is not healthy.
+func (l *load) end(t *testing.T) {
+	t.Helper()
+	if r := l.Stop(); r.Failed > 0 {
+		t.Errorf("%d of %d requests failed, the first:\n%s", r.Failed, r.Sent, strings.Join(r.Faults, "\n"))
 	}
+	l.w.healthy(t)
 }

@@ -202,7 +202,7 @@ func (w *world) walkEchoFoxtrot(t *testing.T) {
 	toEcho, toFoxtrot := []way{echo.inside("shop"), echo.exposed("/echo")}, []way{foxtrot.inside("shop"), foxtrot.exposed("/foxtrot")}
 	echo.check(t, toEcho, share{"v1": 100})
 	foxtrot.check(t, toFoxtrot, share{"v2": 100}, share{"v1": 75, "v2": 25})
-	defer w.underLoad(t, calls(append(toEcho, toFoxtrot...)...)...)()
+	defer w.underLoad(t, calls(append(toEcho, toFoxtrot...)...)...).end(t)
 	for _, s := range []struct {
 		name  string
 		rules []share
@@ -228,7 +228,7 @@ func (w *world) walkDelegation(t *testing.T) {
 	toEcho, toFoxtrot := []way{echo.inside("shop"), echo.exposed("/echo")}, []way{foxtrot.inside("shop"), foxtrot.exposed("/foxtrot")}
 	echo.check(t, toEcho, share{"v2": 100}, share{"v1": 100})
 	foxtrot.check(t, toFoxtrot, share{"v1": 100})
-	defer w.underLoad(t, calls(append(toEcho, toFoxtrot...)...)...)()
+	defer w.underLoad(t, calls(append(toEcho, toFoxtrot...)...)...).end(t)
 	e.step(t, "2-foxtrot-weight-10")
 	foxtrot.check(t, toFoxtrot, share{"v1": 90, "v2": 10})
 	echo.check(t, toEcho, share{"v2": 100}, share{"v1": 100})
@@ -241,7 +241,7 @@ func (w *world) walkBenigno(t *testing.T) {
 	w.proxies["shop"].WaitCluster(benigno.cluster(""), 2)
 	w.proxies["magnanimo"].WaitCluster(benigno.cluster(""), 2)
 	divided(t, 2000, share{"v1": 50, "v2": 50}, magnanimo.call, shop.call)
-	defer w.underLoad(t, magnanimo.call, shop.call)()
+	defer w.underLoad(t, magnanimo.call, shop.call).end(t)
 	e.step(t, "2-90-10")
 	benigno.check(t, []way{magnanimo}, share{"v1": 90, "v2": 10})
 	benigno.check(t, []way{shop}, share{"v1": 100})
@@ -264,7 +264,7 @@ func (w *world) walkGray(t *testing.T) {
 		all(t, 1000, map[string]string{"pc": hops, "other": "base base", "forged": "base base"}, pc, other, forged)
 	}
 	expect(gray, gray, "canary canary")
-	defer w.underLoad(t, pc, other, forged)()
+	defer w.underLoad(t, pc, other, forged).end(t)
 	e.step(t, "2-mockb-without-gray")
 	expect(gray, base, "canary base")
 	e.step(t, "3-mocka-without-gray")
@@ -280,7 +280,7 @@ func (w *world) walkMistake(t *testing.T) {
 	echo.check(t, toEcho, share{"v2": 100}, share{"v1": 100})
 	foxtrot.check(t, toFoxtrot, share{"v2": 100}, share{"v1": 100})
 	// The requests of the rule at fault are answered in the third step, so they are not part of the load.
-	defer w.underLoad(t, append(calls(toFoxtrot...), echo.inside("shop").classed("echo"))...)()
+	defer w.underLoad(t, append(calls(toFoxtrot...), echo.inside("shop").classed("echo"))...).end(t)
 
 	e.step(t, "2-mistake")
 	foxtrot.check(t, toFoxtrot, share{"v2": 100}, share{"v2": 100})

@@ -47,7 +47,7 @@ const byHeader = "primary: v1\ncanaries: [{version: v2, headers: {stage: canary}
 // walkBridgeDown kills the bridge and lets documents and instances change meanwhile.
 func (w *world) walkBridgeDown(t *testing.T) {
 	r := w.rollout(t, "hotel")
-	defer w.underLoad(t, append(r.plain, r.canary...)...)()
+	defer w.underLoad(t, append(r.plain, r.canary...)...).end(t)
 
 	w.bridge.Kill()
 	r.deploy(t, "v2")
@@ -69,7 +69,7 @@ func (w *world) walkBridgeDown(t *testing.T) {
 func (w *world) walkReplica(t *testing.T) {
 	r := w.rollout(t, "india")
 	second := w.startBridge(t, "b")
-	defer w.underLoad(t, append(r.plain, r.canary...)...)()
+	defer w.underLoad(t, append(r.plain, r.canary...)...).end(t)
 
 	r.deploy(t, "v2")
 	r.document(t, fmt.Sprintf(byHeader, 10))
@@ -93,7 +93,7 @@ func (w *world) walkReplica(t *testing.T) {
 // walkIstiod restarts istiod in the middle of a rollout, in both directions.
 func (w *world) walkIstiod(t *testing.T) {
 	r := w.rollout(t, "juliett")
-	defer w.underLoad(t, append(r.plain, r.canary...)...)()
+	defer w.underLoad(t, append(r.plain, r.canary...)...).end(t)
 
 	r.deploy(t, "v2")
 	r.document(t, fmt.Sprintf(byHeader, 50))
@@ -115,7 +115,8 @@ func (w *world) walkIstiod(t *testing.T) {
 // walkFailover kills the only instance of a canary, which the registry does not notice.
 func (w *world) walkFailover(t *testing.T) {
 	r := w.rollout(t, "kilo")
-	defer w.underLoad(t, append(r.plain, r.canary...)...)()
+	load := w.underLoad(t, append(r.plain, r.canary...)...)
+	defer load.end(t)
 
 	gray := r.deploy(t, "v2")
 	r.document(t, "primary: v1\nfallback: failover\ncanaries: [{name: gray, version: v2, headers: {stage: canary}}]")
@@ -123,7 +124,7 @@ func (w *world) walkFailover(t *testing.T) {
 	w.settled(t, "kilo")
 	all(t, 1000, map[string]string{"canary": "v2", "plain": "v1"}, append(r.plain, r.canary...)...)
 
-	gray.Kill()
+	load.Between(gray.Kill)
 	all(t, 2000, map[string]string{"canary": "v1", "plain": "v1"}, append(r.plain, r.canary...)...)
 }
 

@@ -49,7 +49,7 @@ func (w *world) walkBadDocument(t *testing.T) {
 	p := w.pair(t, "")
 	one, other := p.ways[p.one], p.ways[p.other]
 	calls := []harness.Request{one.classed("one"), one.with("one canary", "stage", "canary"), other.classed("other"), other.with("other canary", "stage", "canary")}
-	defer w.underLoad(t, calls...)()
+	defer w.underLoad(t, calls...).end(t)
 
 	p.canary(t, p.one, "v9", 50)
 	w.state(t, p.one.name, "lastGood")
@@ -77,7 +77,7 @@ func (w *world) walkRespond(t *testing.T) {
 	const body = "This canary is not valid: see meshbridge check.\n"
 	p := w.pair(t, fmt.Sprintf("onInvalid: respond, respond: {status: 404, body: %q}, ", body))
 	one, other := p.ways[p.one], p.ways[p.other]
-	defer w.underLoad(t, one.call, other.call, other.with("other canary", "stage", "canary"))()
+	defer w.underLoad(t, one.call, other.call, other.with("other canary", "stage", "canary")).end(t)
 
 	p.canary(t, p.one, "v9", 0)
 	w.state(t, p.one.name, "responding")

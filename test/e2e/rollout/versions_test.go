@@ -42,7 +42,7 @@ expose:
 	document("primary: " + old)
 	s.routed(t, ways, share{old: 100})
 	w.settled(t, name)
-	defer w.underLoad(t, append(append(plain[:len(plain):len(plain)], plain...), canary...)...)()
+	defer w.underLoad(t, append(append(plain[:len(plain):len(plain)], plain...), canary...)...).end(t)
 
 	s.deploy(t, next)
 	s.deploy(t, next)

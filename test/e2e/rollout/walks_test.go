@@ -25,7 +25,7 @@ primary: v1
 `)
 	magnanimo, shop := s.inside("magnanimo"), s.inside("shop")
 	s.routed(t, []way{magnanimo, shop}, share{"v1": 100})
-	defer w.underLoad(t, magnanimo.call, shop.call)()
+	defer w.underLoad(t, magnanimo.call, shop.call).end(t)
 
 	w.document(t, "benigno.yaml", `
 name: benigno
@@ -55,7 +55,7 @@ func (w *world) walkMatches(t *testing.T) {
 		in.with("regex", "x-user", "u42"), in.with("half a regex", "x-user", "u42x"),
 		in.with("member", "baggage", "tenant=a;ttl=5, lane=gray;x=y"), in.with("other member", "baggage", "lane=grayish"),
 	}
-	defer w.underLoad(t, calls...)()
+	defer w.underLoad(t, calls...).end(t)
 	w.document(t, "lima.yaml", document+`canaries:
 - {version: v2, headers: {stage: {prefix: canary}}}
 - {version: v3, headers: {x-user: {regex: "u[0-9]+"}}}
@@ -87,7 +87,7 @@ func (w *world) walkTCP(t *testing.T) {
 		})
 	}
 	settled("v2", false)
-	defer w.underLoad(t, call)()
+	defer w.underLoad(t, call).end(t)
 	document("canaries: [{version: v2, weight: 20}]\n")
 	settled("v2", true)
 	w.settled(t, "db")
@@ -149,7 +149,7 @@ expose:
 	}
 	expect("base", "base")
 	mocka.routed(t, []way{base}, share{"base": 100})
-	defer w.underLoad(t, calls...)()
+	defer w.underLoad(t, calls...).end(t)
 
 	mockb.deploy(t, "gray", gray)
 	expect("base", "gray")
