@@ -33,12 +33,13 @@ type CanaryView struct {
 
 // Classes of findings.
 const (
-	FindingEmpty    = "empty"    // a canary or primary without a ready endpoint
-	FindingOverlap  = "overlap"  // endpoints in two subsets of one document
-	FindingProtocol = "protocol" // headers on a port that has none
-	FindingUnknown  = "unknown"  // a service that is not known, or a version that it does not have
-	FindingRetire   = "retire"   // the primary gets nothing any more
-	FindingHidden   = "hidden"   // a rule that another document's takes the requests of
+	FindingEmpty    = string(canary.Empty)
+	FindingOverlap  = string(canary.Overlap)
+	FindingProtocol = string(canary.Protocol)
+	FindingRetire   = string(canary.Retire)
+	FindingIdle     = string(canary.Idle)
+	FindingHidden   = string(canary.Hidden)
+	FindingUnknown  = "unknown" // a service that nobody knows
 )
 
 // CanaryFinding is something to know of a document that is served.

@@ -69,7 +69,8 @@ const (
 	Overlap  Class = "overlap"  // endpoints in two subsets of one document
 	Protocol Class = "protocol" // headers on a port that has none
 	Retire   Class = "retire"   // the primary gets nothing any more
-	Idle     Class = "idle"     // a canary that gets nothing
+	Idle     Class = "idle"     // a canary without headers and weight
+	Hidden   Class = "hidden"   // a canary whose requests go to that of another document
 )
 
 // Findings are what is to be said of one document at this host.
@@ -99,6 +100,9 @@ func (p *Plan) Findings(doc int) []Finding {
 		if len(c.Headers) == 0 && c.Weight == 0 {
 			add(Idle, true, "canary %q gets no requests: give it headers or a weight", name(i))
 		}
+		if other, by := p.hidden(doc, i); by != nil {
+			add(Hidden, true, "canary %q gets no requests: canary %q of document %s, which comes first, takes all of them: choose other headers", name(i), by.SubsetName(), other)
+		}
 		if n := p.both(d, i); n > 0 {
 			add(Overlap, true, "%d endpoints are in canary %q and in the primary or another canary: labels of canaries should exclude each other", n, name(i))
 		}
@@ -115,6 +119,32 @@ func (p *Plan) Findings(doc int) []Finding {
 		add(Retire, false, "%s 100 %%, %s 0 %%: promote %s to retire %s", name(0), p.Subsets[p.primary].Name, name(0), p.Subsets[p.primary].Name)
 	}
 	return found
+}
+
+// hidden finds the canary of an earlier document that takes all requests of a canary: its headers are among those of the other.
+func (p *Plan) hidden(doc, i int) (document string, by *Canary) {
+	d := p.docs[doc]
+	mine := d.Canaries[i].Headers
+	if len(mine) == 0 {
+		return "", nil
+	}
+	for _, other := range p.docs[:doc] {
+		if other.From != nil && !sameFrom(other.From, d.From) {
+			continue
+		}
+		for j := range other.Canaries {
+			c := &other.Canaries[j]
+			among := len(c.Headers) > 0
+			for name, m := range c.Headers {
+				has, ok := mine[name]
+				among = among && ok && sameHeaders(map[string]Match{"": m}, map[string]Match{"": has})
+			}
+			if among {
+				return other.Name, c
+			}
+		}
+	}
+	return "", nil
 }
 
 // both counts the endpoints of a canary that the primary or an earlier canary claims as well.

@@ -248,6 +248,18 @@ func TestTheRulesOfSeveralDocumentsAreJoined(t *testing.T) {
 		"#", "a.v2: user=test- -> v2", `b.v3: baggage=(.*,)?\s*lane=x\.y\s*([,;].*)? -> v3`, "b.primary: -> v1 95 v3 5")
 }
 
+func TestACanaryWhoseRequestsAnotherDocumentTakesIsTold(t *testing.T) {
+	first := Document{Name: "a", Canaries: []Canary{{Version: "v2", Headers: map[string]Match{"stage": {Exact: "canary"}}}}}
+	second := Document{Name: "b", Canaries: []Canary{{Version: "v3", Headers: map[string]Match{"stage": {Exact: "canary"}, "user": {Exact: "x"}}}}}
+	p := Rules{Label: "version"}.Plan([]Served{{Document: &first}, {Document: &second}}, host("version=v1", "version=v2", "version=v3"))
+	if found := p.Findings(0); len(found) > 0 {
+		t.Error(found)
+	}
+	if found := p.Findings(1); len(found) != 1 || found[0].Class != Hidden {
+		t.Error(found)
+	}
+}
+
 func TestAMemberOfBaggageIsFoundAmongOthers(t *testing.T) {
 	m := Match{Member: map[string]string{"lane": "gray"}}
 	for value, want := range map[string]bool{

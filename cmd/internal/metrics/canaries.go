@@ -77,7 +77,7 @@ func (d *documents) Collect(ch chan<- prometheus.Metric) {
 	for _, state := range []string{convert.CanaryServing, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding} {
 		gauge(d.states, float64(states[state]), state)
 	}
-	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden} {
+	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden, convert.FindingIdle} {
 		if _, ok := classes[class]; !ok {
 			classes[class] = 0
 		}

@@ -52,6 +52,7 @@ meshbridge_canary_documents{state="serving"} 1
 # TYPE meshbridge_canary_findings gauge
 meshbridge_canary_findings{class="empty"} 2
 meshbridge_canary_findings{class="hidden"} 0
+meshbridge_canary_findings{class="idle"} 0
 meshbridge_canary_findings{class="overlap"} 0
 meshbridge_canary_findings{class="protocol"} 0
 meshbridge_canary_findings{class="retire"} 0
