@@ -39,9 +39,9 @@ integration: ## the sources against real registries (fetches and builds them onc
 	cd test && go run ./cmd/testtools integration
 	cd test && go test -tags integration -count=1 -timeout 20m $(TESTFLAGS) ./integration/...
 
-e2e: ## real istiods, registries and producers, end to end (fetches and builds them once; in a network namespace of their own)
+e2e: ## real istiods, Envoys, registries, producers and consumers, end to end (fetches and builds them once; in network namespaces of their own)
 	cd test && go run ./cmd/testtools e2e
-	cd test && go test -tags e2e -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
+	cd test && go test -tags e2e -count=1 -p 1 -timeout 30m $(TESTFLAGS) ./e2e/...
 
 faults: ## what a client holds in each fault of each registry, against docs/faults.md (10 minutes; fetches and builds as integration does)
 	cd test && go run ./cmd/testtools integration
