@@ -148,6 +148,60 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
+// A step of one rollout among many, and an instance of its service that comes or goes: one session, up to the ACK.
+func BenchmarkRollout(b *testing.B) {
+	const services = 10000
+	for _, rollouts := range []int{100, 1000} {
+		for _, kind := range []store.Kind{store.VirtualService, store.ServiceEntry} {
+			b.Run(fmt.Sprintf("%d rollouts, %s", rollouts, kind.Kind), func(b *testing.B) {
+				s := filled(b, services)
+				c := store.Change{}
+				for i := range rollouts {
+					for _, kind := range store.Kinds() {
+						c.Put = append(c.Put, rollout(b, kind, i, 0))
+					}
+				}
+				s.Apply(c)
+				cache := newBodies(time.Now)
+				session := NewSession(SessionConfig{Delta: true}, current(s), time.Now())
+				for _, kind := range store.Kinds() {
+					acknowledge(b, session, cache, Request{TypeURL: "networking.istio.io/v1/" + kind.Kind, Node: &Node{ID: "n"}})
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				for n := range b.N {
+					r := rollout(b, kind, n%rollouts, n+1)
+					s.Apply(store.Change{Put: []*store.Resource{r}})
+					res := session.Update(current(s), time.Now())
+					if len(res.Responses) != 1 || len(res.Responses[0].Upserts) != 1 {
+						b.Fatalf("responses %+v", res.Responses)
+					}
+					acknowledge(b, session, cache, Request{TypeURL: "networking.istio.io/v1/" + kind.Kind, Nonce: res.Responses[0].Nonce})
+				}
+			})
+		}
+	}
+}
+
+// rollout is a resource of a service with two subsets, both routed to.
+func rollout(b *testing.B, kind store.Kind, i, generation int) *store.Resource {
+	host := fmt.Sprintf("svc-%d.mesh", i)
+	rule := store.Key{Kind: store.DestinationRule, Name: "ns/mb-" + host}
+	return resource(b, kind, host, strconv.Itoa(generation), func(m *store.Meta) {
+		switch kind {
+		case store.VirtualService:
+			for _, part := range []string{"v1", "v2"} {
+				m.Needs = append(m.Needs, store.Need{Key: rule, Part: part}, store.Need{Key: key(store.ServiceEntry, host), Part: part})
+			}
+		case store.DestinationRule:
+			m.Key = rule
+			fallthrough
+		default:
+			having(nil, created, "v1", "v2")(m)
+		}
+	})
+}
+
 // acknowledge hands a session a request, and its ACK to each response.
 func acknowledge(b *testing.B, s *Session, cache *bodies, req Request) {
 	res, err := s.Request(req, time.Now())
@@ -156,7 +210,7 @@ func acknowledge(b *testing.B, s *Session, cache *bodies, req Request) {
 	}
 	for _, resp := range res.Responses {
 		encode(resp, cache)
-		acknowledge(b, s, cache, Request{TypeURL: seURL, Nonce: resp.Nonce})
+		acknowledge(b, s, cache, Request{TypeURL: resp.TypeURL, Nonce: resp.Nonce})
 	}
 }
 

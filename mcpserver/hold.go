@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -159,47 +160,45 @@ func (m *mover) remove(c *change, h *hold, name string, has *store.Resource) {
 // replaced by others in one event may make one. It is served when it has waited like that for twice settle: the routes to
 // come are what is wanted, and the routes that are cut off lead to what the registry says has gone.
 func (m *mover) keep(h *hold, has, value *store.Resource) *hold {
-	if value != nil && len(m.sub.refused) == 0 && (has == nil || len(has.Parts) == 0) {
+	if has == nil {
 		return nil
 	}
-	values := []*store.Resource{has}
-	if refused, ok := m.sub.refused[nameOf(has, value)]; ok {
-		values = append(values, refused.before)
+	event, timed := m.pins.drop(has, value)
+	if event == nil && timed == nil {
+		return nil
 	}
-	event, timed := m.pins.drop(values, value)
-	kept := &hold{former: has, next: value}
-	if value == nil || len(value.Needs) == 0 {
-		kept.next = nil
+	kept := &hold{former: has}
+	if value != nil && len(value.Needs) > 0 {
+		kept.next = value
 	}
-	if event != nil && value != nil && (event.by != nil || m.s.of(event.kind).base == nil) {
-		if event.waits = m.pins.awaited(values, value); event.waits != nil {
-			if kept.mutual = m.now; h != nil && !h.mutual.IsZero() {
-				kept.mutual = h.mutual
-			}
-			if event.due = kept.mutual.Add(2 * m.s.cfg.Settle); event.due.After(m.now) {
-				timed = nil
-			} else {
-				event = nil
-			}
+	if kept.mutual = m.mutual(h, event, has, value); !kept.mutual.IsZero() {
+		if event.due = kept.mutual.Add(2 * m.s.cfg.Settle); !event.due.After(m.now) {
+			event = nil
 		}
 	}
-	switch {
-	case event != nil:
-		kept.pin = event
-	case timed != nil:
-		kept.pin = timed
-	default:
+	if kept.pin = cmp.Or(event, timed); kept.pin == nil {
 		return nil
 	}
 	kept.due = kept.pin.due
 	return kept
 }
 
-func nameOf(has, value *store.Resource) string {
-	if has != nil {
-		return has.Name
+// mutual is since when a value waits for something that waits for it, or zero, and notes what that is.
+func (m *mover) mutual(h *hold, event *pin, has, value *store.Resource) time.Time {
+	if event == nil || value == nil || event.by == nil && m.s.of(event.kind).base != nil {
+		return time.Time{}
 	}
-	return value.Name
+	values := []*store.Resource{has}
+	if refused, ok := m.sub.refused[has.Name]; ok {
+		values = append(values, refused.before)
+	}
+	if event.waits = m.pins.awaited(values, value); event.waits == nil {
+		return time.Time{}
+	}
+	if h != nil && !h.mutual.IsZero() {
+		return h.mutual
+	}
+	return m.now
 }
 
 // settled returns the newest value that may be served, if any, and a hold for what must wait beyond it, if anything.

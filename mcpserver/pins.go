@@ -41,21 +41,16 @@ func (p *pins) removal(r *store.Resource, generation uint64) bool {
 	return p.reach < generation || p.hosts[r.Host]
 }
 
-// drop is why a client that may hold any of some values of a resource, nil for none, must not come to another one, or to
-// none: the reason that lasts longest, or nil. Reasons that time ends are told apart from those that only an event does.
-func (p *pins) drop(values []*store.Resource, next *store.Resource) (event, timed *pin) {
-	for _, r := range values {
-		if r == nil {
-			continue
+// drop is why a client must not come from a value of a resource to another one, or to none: the reason that lasts longest, or
+// nil. Reasons that time ends are told apart from those that only an event does.
+func (p *pins) drop(has, next *store.Resource) (event, timed *pin) {
+	for i := range has.Parts {
+		if part := has.Parts[i].Name; next == nil || !next.Has(part) {
+			event, timed = p.judge(store.Need{Key: has.Key, Part: part}, event, timed)
 		}
-		for i := range r.Parts {
-			if part := r.Parts[i].Name; next == nil || !next.Has(part) {
-				event, timed = p.judge(store.Need{Key: r.Key, Part: part}, event, timed)
-			}
-		}
-		if next == nil {
-			event, timed = p.judge(store.Need{Key: r.Key}, event, timed)
-		}
+	}
+	if next == nil {
+		event, timed = p.judge(store.Need{Key: has.Key}, event, timed)
 	}
 	return event, timed
 }

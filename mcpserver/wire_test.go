@@ -3,6 +3,7 @@ package mcpserver
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -58,8 +59,10 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 			case 1:
 				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...))
 			default:
-				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...), resource(t, store.DestinationRule, host, v, options...),
-					resource(t, store.VirtualService, host, v, append(options, needing(wholly(key(store.DestinationRule, host))...))...))
+				part := strconv.Itoa(value[h] / 2 % 2) // that sometimes is replaced, so that one waits for another
+				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...),
+					resource(t, store.DestinationRule, host, v, append(slices.Clone(options), having(nil, time.Now(), part))...),
+					resource(t, store.VirtualService, host, v, append(options, needing(store.Need{Key: key(store.DestinationRule, host), Part: part}))...))
 			}
 		}
 		s.Apply(once(c))

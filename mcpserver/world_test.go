@@ -37,15 +37,6 @@ func revision(rev string) option {
 }
 func needing(needs ...store.Need) option { return func(m *store.Meta) { m.Needs = needs } }
 
-// wholly needs resources in whatever version.
-func wholly(keys ...store.Key) []store.Need {
-	var out []store.Need
-	for _, k := range keys {
-		out = append(out, store.Need{Key: k})
-	}
-	return out
-}
-
 // having has parts, each since the former value of the resource had it.
 func having(old *store.Resource, now time.Time, parts ...string) option {
 	return func(m *store.Meta) {
