@@ -49,9 +49,7 @@ func having(old *store.Resource, now time.Time, parts ...string) option {
 		}
 	}
 }
-func annotated(name, value string) option {
-	return func(m *store.Meta) { m.Annotations = map[string]string{name: value} }
-}
+
 func changedAt(t time.Time) option { return func(m *store.Meta) { m.Changed = t } }
 
 func key(kind store.Kind, host string) store.Key { return store.Key{Kind: kind, Name: "ns/" + host} }
