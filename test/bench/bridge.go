@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"meshbridge/config/canaries"
 	"meshbridge/convert"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
@@ -26,6 +27,7 @@ const scripted = "scripted"
 type Bridge struct {
 	ctx    context.Context
 	world  World
+	folder string // of the canary documents
 	sink   sources.Sink
 	server *mcpserver.Server
 }
@@ -35,6 +37,9 @@ type BridgeConfig struct {
 	World World
 	Quiet time.Duration
 	State bool // with a state.dir, on the disk of the temporary folder
+	// Folder is that of the canary documents, if the world has any, and Settle is canary.settle.
+	Folder string
+	Settle time.Duration
 }
 
 // BridgeStarted is a bridge that serves.
@@ -53,11 +58,15 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	registry := prometheus.NewRegistry()
-	rules, err := convert.Compile(convert.Default(), []convert.Source{{Name: scripted}})
+	b.world, b.folder = config.World, config.Folder
+	rollout, err := b.documents(config)
 	if err != nil {
 		return err
 	}
-	b.world = config.World
+	rules, err := convert.Compile(rollout, []convert.Source{{Name: scripted}})
+	if err != nil {
+		return err
+	}
 	mirror, resources := sources.NewMirror(time.Now, log), store.NewStore()
 	var state string
 	if config.State {
@@ -69,14 +78,17 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 	converter := convert.New(rules, mirror, resources, convert.Options{StateDir: state, Log: log, Registerer: registry})
 	mcp := mcpserver.Default()
 	mcp.Quiet = config.Quiet
-	if b.server, err = mcpserver.New(mcp, resources, mcpserver.Options{Log: log, Registerer: registry}); err != nil {
+	if b.server, err = mcpserver.New(mcp, resources, mcpserver.Options{Log: log, Registerer: registry, Settle: rollout.Canary.Settle, Retain: rollout.Subsets.Retain}); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	documents := canaries.New(rollout, log)
+	converter.SetCanaries(documents.Read())
 	// All end with the process.
+	go b.report(log, "follow the documents", func() error { return documents.Run(b.ctx, converter.SetCanaries) })
 	go b.report(log, "guard and keep", func() error { return mirror.Run(b.ctx) })
 	go b.report(log, "convert", func() error { return converter.Run(b.ctx) })
 	go b.report(log, "serve MCP", func() error { return b.server.Run(b.ctx, listener) })
@@ -87,7 +99,7 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 	b.load()
 	for {
 		snapshot, stale := resources.Snapshot()
-		if snapshot.Open && snapshot.Len(store.ServiceEntry) == b.world.Services {
+		if snapshot.Open && snapshot.Len(store.ServiceEntry) == b.world.Services && snapshot.Len(store.VirtualService) == b.world.Canaries {
 			break
 		}
 		select {
@@ -129,6 +141,9 @@ func (b *Bridge) load() {
 }
 
 func (b *Bridge) change(n int) error {
+	if b.world.Canaries > 0 {
+		return b.step(n)
+	}
 	b.sink.Update("", []*sources.Service{b.world.service(b.world.target(n), n)}, nil)
 	return nil
 }

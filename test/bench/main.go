@@ -72,6 +72,7 @@ func rows() []row {
 		{name: "sustained", run: sustainedRow},
 		{name: "ack", run: ackRow, tools: istiods()},
 		{name: "eds", run: edsRow, tools: istiods()},
+		{name: "rollout", run: rolloutRow, tools: append(istiods(), harness.StockEnvoy)},
 		{name: "registries", run: registriesRow, tools: []harness.Tool{harness.ZooKeeper, harness.Consul, harness.Nacos3}, own: true},
 	}
 }

@@ -18,8 +18,8 @@ func (b *bench) mesh() *mesh {
 	return &mesh{b: b, kube: harness.StartKube(stand{b: b})}
 }
 
-// istiod starts one that follows a bridge in so many shards, and returns it with its process ID.
-func (m *mesh) istiod(bridge string, shards int) (*harness.Istiod, int, error) {
+// istiod starts one that follows a bridge in so many shards, and returns it with its process ID. env is further environment.
+func (m *mesh) istiod(bridge string, shards int, env ...string) (*harness.Istiod, int, error) {
 	_, port, err := net.SplitHostPort(bridge)
 	if err != nil {
 		return nil, 0, err
@@ -37,7 +37,7 @@ func (m *mesh) istiod(bridge string, shards int) (*harness.Istiod, int, error) {
 	s := stand{b: m.b}
 	harness.SetHosts(s, hosts)
 	m.b.progress("starting an istiod with %s", parts(shards))
-	istiod := harness.StartIstiod(s, harness.IstiodConfig{Tool: harness.IstiodNewest, Kube: m.kube, Sources: list})
+	istiod := harness.StartIstiod(s, harness.IstiodConfig{Tool: harness.IstiodNewest, Kube: m.kube, Sources: list, Env: env})
 	pid, err := processWith(istiod.GRPC)
 	return istiod, pid, err
 }

@@ -15,6 +15,8 @@ type load struct {
 	count    int // changes in each round
 	interval time.Duration
 	quiet    time.Duration // the bridge's
+	folder   string        // of canary documents, if the world has any
+	settle   time.Duration // canary.settle
 }
 
 // rounds is how often CPU is measured. The least counts, for every server: what else runs on the machine only ever adds.
@@ -53,7 +55,7 @@ func (b *bench) bridge(config BridgeConfig) (*child, BridgeStarted, func(), erro
 
 // loadBridge measures a new bridge under the load.
 func (b *bench) loadBridge(l load) (outcome, error) {
-	server, started, end, err := b.bridge(BridgeConfig{World: l.world, Quiet: l.quiet})
+	server, started, end, err := b.bridge(BridgeConfig{World: l.world, Quiet: l.quiet, Folder: l.folder, Settle: l.settle})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -88,7 +90,7 @@ func (b *bench) load(l load, server *child, connect Connect) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	time.Sleep(settle)
+	time.Sleep(settle + 3*l.settle) // until then a new client waits for routes
 	if _, err := do[Received](clients, "Collect", Await{}); err != nil {
 		return outcome{}, err
 	}

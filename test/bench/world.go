@@ -14,6 +14,8 @@ type World struct {
 	Services, Endpoints int
 	Metadata            bool // six keys of 120 bytes in all for each instance, else the version alone
 	Spread              int  // successive changes are this many services apart; 0 is 7919
+	Versions            int  // of the instances of each service, or of each with a canary; 0 is 1
+	Canaries            int  // so many services have a canary document, and a change is a step of one of these instead
 }
 
 // host is the host of a service under the default naming.
@@ -23,6 +25,9 @@ func (w World) name(i int) string { return fmt.Sprintf("svc-%06d", i) }
 
 // target is the service that a change is to.
 func (w World) target(change int) int {
+	if w.Canaries > 0 {
+		return change % w.Canaries
+	}
 	spread := w.Spread
 	if spread == 0 {
 		spread = 7919 // a prime
@@ -33,8 +38,14 @@ func (w World) target(change int) int {
 // service is a service after a change to it; 0 is its first state.
 func (w World) service(i, change int) *sources.Service {
 	s := &sources.Service{Key: sources.Key{Name: w.name(i)}, Instances: make([]sources.Instance, 0, w.Endpoints+1)}
+	versions := max(w.Versions, 1)
+	if w.Canaries > 0 && i >= w.Canaries {
+		versions = 1
+	}
 	for j := range w.Endpoints {
-		s.Instances = append(s.Instances, w.instance(i, dotted(10, i*w.Endpoints+j)))
+		in := w.instance(i, dotted(10, i*w.Endpoints+j))
+		in.Metadata["version"] = "v" + strconv.Itoa(1+j%versions)
+		s.Instances = append(s.Instances, in)
 	}
 	if change > 0 {
 		s.Instances = append(s.Instances, w.instance(i, dotted(changed, change)))
