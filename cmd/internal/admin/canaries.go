@@ -74,7 +74,7 @@ func waitsOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) []
 			}
 			waits = append(waits, unlisted(c, k, of)...)
 			if k.Waiting != "" && sees(c, v) {
-				waits = append(waits, api.CanaryWait{Client: c.Node, Reason: k.Waiting})
+				waits = append(waits, api.CanaryWait{Client: c.Node, Seconds: secondsTo(k.WaitingUntil, now), Reason: k.Waiting})
 			}
 		}
 	}
