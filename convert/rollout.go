@@ -101,6 +101,9 @@ func (d *draft) canaryHost(before []heldSubset) canary.Host {
 // linger keeps the last endpoints of a subset for settle after the routes to it have left: proxies learn of both at
 // different moments.
 func (d *draft) linger() {
+	if d.plan == nil && len(d.past.routed)+len(d.past.leaves) == 0 {
+		return // as of nearly all hosts
+	}
 	d.depart()
 	for _, name := range slices.Sorted(maps.Keys(d.next.leaves)) {
 		i := slices.IndexFunc(d.memory.Subsets, func(s heldSubset) bool { return s.Name == name })
@@ -119,9 +122,7 @@ func (d *draft) linger() {
 		}
 	}
 	slices.SortFunc(d.merged.endpoints, compareEndpoints)
-	if d.plan != nil || len(d.next.leaves) > 0 {
-		d.next.last = d.merged.endpoints
-	}
+	d.next.last = d.merged.endpoints
 }
 
 // depart notes which subsets routes name now, and which they have left.

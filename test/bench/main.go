@@ -73,6 +73,7 @@ func rows() []row {
 		{name: "ack", run: ackRow, tools: istiods()},
 		{name: "eds", run: edsRow, tools: istiods()},
 		{name: "rollout", run: rolloutRow, tools: append(istiods(), harness.StockEnvoy)},
+		{name: "envoy", run: envoyRow, tools: append(istiods(), harness.StockEnvoy)},
 		{name: "registries", run: registriesRow, tools: []harness.Tool{harness.ZooKeeper, harness.Consul, harness.Nacos3}, own: true},
 	}
 }
