@@ -44,6 +44,25 @@ func (r *rollout) document(t *testing.T, rules string) {
 
 const byHeader = "primary: v1\ncanaries: [{version: v2, headers: {stage: canary}, weight: %d}]"
 
+// walkAtOnce does in one instant what careful people do one after another: instances come with the routes to them, and leave with
+// them, twice.
+func (w *world) walkAtOnce(t *testing.T) {
+	r := w.rollout(t, "mike")
+	defer w.underLoad(t, append(r.plain, r.canary...)...).end(t)
+	for _, v := range []struct{ old, next string }{{"v1", "v2"}, {"v2", "v3"}} {
+		r.deploy(t, v.next)
+		r.document(t, fmt.Sprintf("primary: %s\ncanaries: [{version: %s, headers: {stage: canary}, weight: 50}]", v.old, v.next))
+		r.routed(t, r.ways, share{v.next: 100}, share{v.old: 50, v.next: 50})
+		divided(t, 2000, share{v.old: 50, v.next: 50}, r.plain...)
+
+		r.document(t, "primary: "+v.next)
+		left := r.withdraw(t, v.old)
+		r.routed(t, r.ways, share{v.next: 100})
+		r.end(t, left)
+		r.without(t, v.old)
+	}
+}
+
 // walkBridgeDown kills the bridge and lets documents and instances change meanwhile.
 func (w *world) walkBridgeDown(t *testing.T) {
 	r := w.rollout(t, "hotel")

@@ -37,6 +37,7 @@ func (w *world) walks(t *testing.T) {
 	t.Run("ConnectionsAreDividedByWeight", w.walkTCP)
 	t.Run("ABadDocumentOfOneTeamLeavesTheOtherTeamAlone", w.walkBadDocument)
 	t.Run("AFailingRuleIsAnswered", w.walkRespond)
+	t.Run("InstancesAndRoutesMayComeAndLeaveAtOnce", w.walkAtOnce)
 	t.Run("ADocumentMayChangeWhileTheBridgeIsDown", w.walkBridgeDown)
 	t.Run("AReplicaMayTakeOverWhileASubsetSettles", w.walkReplica)
 	t.Run("IstiodMayRestart", w.walkIstiod)

@@ -89,10 +89,16 @@ expose:
 	s.retire(t, old)
 	all(t, 1000, map[string]string{"plain": next, "canary": next}, append(canary, plain...)...)
 	w.settled(t, name)
+	s.without(t, old)
+}
+
+// without waits until the sidecar of the shop has the subset no more.
+func (s *service) without(t *testing.T, subset string) {
+	t.Helper()
 	harness.Eventually(t, 30*time.Second, "the subset of the version that was retired is gone", func() error {
-		clusters, err := w.proxies["shop"].Endpoints()
-		if _, ok := clusters[s.cluster(old)]; ok {
-			return fmt.Errorf("the Envoy has %s", s.cluster(old))
+		clusters, err := s.w.proxies["shop"].Endpoints()
+		if _, ok := clusters[s.cluster(subset)]; ok {
+			return fmt.Errorf("the Envoy has %s", s.cluster(subset))
 		}
 		return err
 	})
