@@ -42,5 +42,13 @@ func (m *mesh) istiod(bridge string, shards int, env ...string) (*harness.Istiod
 	return istiod, pid, err
 }
 
+// plainText is an object without which a listener of an Envoy would wait for a certificate.
+const plainText = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: DISABLE}}
+`
+
 // istiodNode is what the node ID of a started istiod contains.
 const istiodNode = "istiod-e2e"

@@ -99,6 +99,7 @@ func (b *bench) stepEffect(world World) error {
 		return err
 	}
 	m := b.mesh()
+	m.kube.Apply(plainText)
 	m.kube.Apply(fmt.Sprintf(rolloutMesh, firstHosts(world, 10)))
 	bridge, started, _, err := b.bridge(BridgeConfig{World: world, Quiet: mcpserver.Default().Quiet, Folder: dir, Settle: rolloutSettle})
 	if err != nil {
@@ -151,8 +152,8 @@ func (b *bench) stepEffect(world World) error {
 func (b *bench) stepReport(world World, run stepRun, shards int, cpu []string) {
 	t := table{
 		title: "A step of a rollout, to requests",
-		text: fmt.Sprintf("At %s with %d canaries, as above; a stock istiod in %d shards with its default debounce (100 ms of quiet), `mcp.quiet` %s, and two stock Envoys at work at once: "+
-			"one of which a `Sidecar` object says that it calls ten hosts, and one that has all. From before the document is written: until istiod has acknowledged the VirtualService, and until a request "+
+		text: fmt.Sprintf("At %s with %d canaries, as above; a stock istiod in %d shards with its default debounce (100 ms of quiet), `mcp.quiet` %s, and two stock Envoys, "+
+			"one that a `Sidecar` object limits to ten hosts, and one that has all. From before the document is written: until istiod has acknowledged the VirtualService, and until a request "+
 			"with the header's new value is answered by the canary. The bridge reads a document that has been at rest for 200 ms. %d steps, one at a time after a pause. A weight or header between subsets that exist does not wait for `canary.settle`; "+
 			"the first route to a new subset does, and takes that longer.", describeWorld(world), world.Canaries, shards, mcpserver.Default().Quiet, len(run.acks)),
 		head: []string{"until", "median", "the most", "CPU for each step"},

@@ -14,6 +14,7 @@ type World struct {
 	Services, Endpoints int
 	Metadata            bool // six keys of 120 bytes in all for each instance, else the version alone
 	Spread              int  // successive changes are this many services apart; 0 is 7919
+	TCP                 bool // the instances speak Dubbo, else HTTP
 	Versions            int  // of the instances of each service, or of each with a canary; 0 is 1
 	Canaries            int  // so many services have a canary document, and a change is a step of one of these instead
 }
@@ -58,6 +59,9 @@ func (w World) instance(i int, address string) sources.Instance {
 		ID: address, Address: address, Ports: []sources.Port{{Name: "http", Protocol: "HTTP", Number: 8080}},
 		Metadata: map[string]string{"version": "v1"}, Weight: sources.DefaultWeight, Healthy: true, Enabled: true,
 		Locality: "eu/eu-" + strconv.Itoa(i%3),
+	}
+	if w.TCP {
+		in.Ports[0].Name, in.Ports[0].Protocol = "dubbo", "dubbo"
 	}
 	if w.Metadata {
 		in.Metadata = map[string]string{
