@@ -16,7 +16,8 @@ type seenBy struct {
 
 // sizes are what hosts take at each part of a mesh.
 type sizes struct {
-	clusters, config      int64
+	clusters, listeners   int64
+	config                int64
 	envoy, istiod, bridge int64 // resident
 	ready                 time.Duration
 }
@@ -38,7 +39,7 @@ func envoyRow(b *bench) error {
 		text: "One stock Envoy (1.40.0) that takes in traffic as with iptables, for 10 s after it has everything, and before its configuration was asked for; the configuration is its `/config_dump` with endpoints. " +
 			"Four endpoints for each host, one port; with two subsets, of two versions. A port of TCP, such as Dubbo's, is a listener of its own, while all HTTP ports of one number share one. A `Sidecar` object limits the proxy to ten hosts. " +
 			"istiod is Istio's master of " + harness.IstiodNewest.Version + " with this one proxy, in 16 shards; its memory and the bridge's are those of a process that has just loaded everything.",
-		head: []string{"hosts", "protocol", "subsets of each", "`Sidecar`", "clusters", "Envoy resident", "configuration", "first configuration after", "istiod resident", "bridge resident"},
+		head: []string{"hosts", "protocol", "subsets of each", "`Sidecar`", "clusters", "listeners", "Envoy resident", "configuration", "first configuration after", "istiod resident", "bridge resident"},
 	}
 	measured := map[seenBy]sizes{}
 	tcp := hosts(1000, 1)
@@ -54,7 +55,7 @@ func envoyRow(b *bench) error {
 				continue
 			}
 			t.rows = append(t.rows, []string{
-				thousands(int64(world.Services)), map[bool]string{false: "HTTP", true: "TCP"}[world.TCP], subsetsOf(world), map[bool]string{false: "none", true: "10 hosts"}[sidecar], thousands(s.clusters),
+				thousands(int64(world.Services)), map[bool]string{false: "HTTP", true: "TCP"}[world.TCP], subsetsOf(world), map[bool]string{false: "none", true: "10 hosts"}[sidecar], thousands(s.clusters), thousands(s.listeners),
 				mib(s.envoy), size(s.config), seconds(s.ready), mib(s.istiod), mib(s.bridge),
 			})
 		}
@@ -157,6 +158,7 @@ func (b *bench) oneEnvoy(istiod string, clusters int64) (sizes, error) {
 	}
 	s.ready = time.Since(start)
 	time.Sleep(10 * time.Second)
+	s.listeners = envoy.Stats("listener_manager.total_listeners_active")["listener_manager.total_listeners_active"]
 	s.envoy = b.used(pid).RSS
 	s.config = int64(len(envoy.ConfigDump()))
 	if n := envoy.Rejected(); n > 0 {
