@@ -35,7 +35,6 @@ type Echo struct {
 	// Guarded by mu.
 	mu     sync.Mutex
 	server *http.Server
-	served int
 }
 
 // Hop is one instance that a request came to. The answer to a request is the list of its hops.
@@ -83,17 +82,7 @@ func (e *Echo) Kill() {
 	}
 }
 
-// Served is how many requests have come.
-func (e *Echo) Served() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.served
-}
-
 func (e *Echo) answer(w http.ResponseWriter, r *http.Request) {
-	e.mu.Lock()
-	e.served++
-	e.mu.Unlock()
 	hops := []Hop{{Service: e.Service, Version: e.Version, Address: e.Address, Path: r.URL.Path, Header: r.Header}}
 	if e.Next != "" {
 		header := http.Header{}

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -166,18 +165,6 @@ func (e *Envoy) WaitCluster(name string, n int) {
 			return fmt.Errorf("it has %d endpoints (the cluster is known: %t), want %d", len(found), ok, n)
 		}
 		return nil
-	})
-}
-
-// WaitRoute waits until a route of the Envoy contains the text, such as the name of a rule.
-func (e *Envoy) WaitRoute(text string) {
-	e.t.Helper()
-	Eventually(e.t, 30*time.Second, fmt.Sprintf("%s has a route with %s", e.Name, text), func() error {
-		content, err := e.page("/config_dump?resource=dynamic_route_configs")
-		if err == nil && !bytes.Contains(content, []byte(text)) {
-			err = fmt.Errorf("its %d bytes of routes do not contain it", len(content))
-		}
-		return err
 	})
 }
 
