@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -104,21 +103,6 @@ func (e *Envoy) ConfigDump() []byte {
 		e.t.Fatal(err)
 	}
 	return content
-}
-
-// RSS is the Envoy's resident memory in bytes.
-func (e *Envoy) RSS() int64 {
-	e.t.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.cmd.Process.Pid))
-	if err != nil {
-		e.t.Fatalf("read the memory of %s: %v", e.Name, err)
-	}
-	_, rest, _ := strings.Cut(string(content), "VmRSS:")
-	kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-	if err != nil {
-		e.t.Fatalf("read the memory of %s: %v", e.Name, err)
-	}
-	return kb << 10
 }
 
 // Endpoints are the addresses of each cluster by its name, healthy or not.
