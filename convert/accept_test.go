@@ -260,6 +260,23 @@ func TestAnotherMeaningOfASubsetsNameHasAnotherNameUntilNoRouteMeansTheFormer(t 
 	}
 }
 
+func TestASubsetOfTwoNamesIsRetainedOnce(t *testing.T) {
+	w := echoWorld(t, "")
+	d := split("echo", 10)
+	d.Canaries[0].Name = "gray"
+	w.documents(entryOf(d))
+	w.step()
+	if diff := cmp.Diff([]string{"gray", "v1", "v2"}, w.subsets("echo.mesh")); diff != "" {
+		t.Error(diff)
+	}
+	w.put("a", service("echo", "v1@10.0.0.1"))
+	w.documents()
+	w.step()
+	if diff := cmp.Diff([]string{"gray", "v1", "v2"}, w.subsets("echo.mesh")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAPreviewTellsWhatWouldChangeAndChangesNothing(t *testing.T) {
 	w := echoWorld(t, "")
 	w.documents(entryOf(split("echo", 10)))

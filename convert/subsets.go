@@ -107,8 +107,8 @@ func (d *draft) holdLabel(label, discover string, before []heldSubset) []heldSub
 			continue
 		}
 		known++
-		if !values[v] && d.retained(&s) {
-			held = append(held, s)
+		if !values[v] && d.retained(&s) && !slices.ContainsFunc(held, func(o heldSubset) bool { return o.id() == s.id() }) {
+			held = append(held, s) // once, under however many names it was held
 		}
 	}
 	if len(held) < 2 && discover == DiscoverMultiple {
