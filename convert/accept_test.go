@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"meshbridge/convert/canary"
+	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
 
@@ -257,6 +258,27 @@ func TestAnotherMeaningOfASubsetsNameHasAnotherNameUntilNoRouteMeansTheFormer(t 
 	w.step()
 	if diff := cmp.Diff([]string{"gray", "v1"}, w.subsets("echo.mesh")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAWayInMovesToAnotherHostUnderItsName(t *testing.T) {
+	for _, hosts := range [][]string{{"echo.mesh", "foxtrot.mesh"}, {"foxtrot.mesh", "echo.mesh"}} {
+		w := echoWorld(t, "")
+		for _, host := range hosts {
+			w.documents(entryOf(canary.Document{Name: "shop", Services: []string{"echo.mesh", "foxtrot.mesh"}, Primary: primary("v1"),
+				Expose: []canary.Expose{{Gateway: "ops/public", Hosts: []string{"*"}, Prefix: "/", Service: host}}}))
+			w.step()
+			var found []string
+			snap, _ := w.store.Snapshot()
+			for r := range snap.All(store.VirtualService, store.Shard{}) {
+				if r.Name == "registries/mb-shop-ops-public" {
+					found = append(found, r.Host)
+				}
+			}
+			if diff := cmp.Diff([]string{host}, found); diff != "" {
+				t.Errorf("%v: %s", hosts, diff)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -39,7 +40,7 @@ type engine struct {
 	batch     map[sources.Ref]*sources.Service // read already in this step
 
 	puts    map[store.Key]*store.Resource // of the step that is being made
-	removes map[store.Key]string
+	removes map[store.Removal]bool
 	saves   map[string]string // host to record; "" deletes it
 }
 
@@ -99,7 +100,7 @@ func (e *engine) takeIn(changes []sources.Change, now time.Time) {
 
 // build converts the hosts that changed, once the gate is open.
 func (e *engine) build(open bool, now time.Time) store.Change {
-	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Key]string{}, map[string]string{}
+	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Removal]bool{}, map[string]string{}
 	e.announce()
 	if !e.open && !open {
 		return store.Change{}
@@ -143,10 +144,12 @@ func (e *engine) change() store.Change {
 		c.Put = append(c.Put, r)
 	}
 	slices.SortFunc(c.Put, func(a, b *store.Resource) int { return compareStoreKeys(a.Key, b.Key) })
-	for key, host := range e.removes {
-		c.Remove = append(c.Remove, store.Removal{Key: key, Host: host})
+	for r := range e.removes {
+		c.Remove = append(c.Remove, r)
 	}
-	slices.SortFunc(c.Remove, func(a, b store.Removal) int { return compareStoreKeys(a.Key, b.Key) })
+	slices.SortFunc(c.Remove, func(a, b store.Removal) int {
+		return cmp.Or(compareStoreKeys(a.Key, b.Key), strings.Compare(a.Host, b.Host))
+	})
 	e.puts, e.removes = nil, nil
 	return c
 }

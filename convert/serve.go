@@ -34,11 +34,15 @@ func (e *engine) serve(s *hostState, resources []*store.Resource) {
 	for _, r := range resources {
 		keys = append(keys, r.Key)
 		e.puts[r.Key] = r
-		delete(e.removes, r.Key)
+		delete(e.removes, store.Removal{Key: r.Key, Host: s.name})
 	}
 	for _, old := range s.served {
-		if !slices.Contains(keys, old) {
-			e.removes[old] = s.name
+		if slices.Contains(keys, old) {
+			continue
+		}
+		// A document may lead a gateway to another host; the object keeps its name then and is that host's.
+		e.removes[store.Removal{Key: old, Host: s.name}] = true
+		if r := e.puts[old]; r != nil && r.Host == s.name {
 			delete(e.puts, old)
 		}
 	}
