@@ -72,10 +72,14 @@ sources:
 - {name: files, file: {path: %q}, labels: {include: ["*"]}}
 `, filepath.Join(dir, "canaries", "*.yaml"), onInvalid, filepath.Join(dir, "services"))})
 			m := newMesh(t, bridge)
+			routes := 0
 			for round := range rounds {
 				marker := fmt.Sprintf("marker-%d", round)
 				newTown(first+uint64(round*worlds), worlds, marker).write(t, dir)
-				m.same(t, marker)
+				routes += m.same(t, marker)
+			}
+			if routes < worlds {
+				t.Errorf("only %d VirtualServices in all: the worlds show too little", routes)
 			}
 			m.healthy(t)
 		})
@@ -114,8 +118,9 @@ func newMesh(t *testing.T, bridge *harness.Bridge) *mesh {
 	return m
 }
 
-// same waits until every istiod has all that the bridge serves, at the same versions, and with it the marker.
-func (m *mesh) same(t *testing.T, marker string) {
+// same waits until every istiod has all that the bridge serves, at the same versions, and with it the marker. It returns how many
+// VirtualServices that are.
+func (m *mesh) same(t *testing.T, marker string) (routes int) {
 	t.Helper()
 	var served map[string]harness.Served
 	for name, istiod := range m.istiods {
@@ -146,9 +151,7 @@ func (m *mesh) same(t *testing.T, marker string) {
 		kinds[r.Kind]++
 	}
 	t.Logf("istiods hold %v", kinds)
-	if kinds["VirtualService"] < worlds/5 {
-		t.Errorf("only %d VirtualServices: the worlds show too little", kinds["VirtualService"])
-	}
+	return kinds["VirtualService"]
 }
 
 // differ says what an istiod has not, or has at another version, or has beside what is served. It may have objects of Kubernetes.

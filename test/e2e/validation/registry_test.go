@@ -27,6 +27,7 @@ func newTown(seed uint64, worlds int, marker string) town {
 	var t town
 	for i := range worlds {
 		d := newDice(seed + uint64(i))
+		d.odds /= 2 // of a document that is refused, istiods learn nothing
 		hosts := map[string][]string{}
 		for _, s := range d.services() {
 			s.Namespace = fmt.Sprintf("w%d", i)
@@ -41,9 +42,9 @@ func newTown(seed uint64, worlds int, marker string) town {
 			slices.Sort(hosts[host])
 			hosts[host] = slices.Compact(hosts[host])
 		}
-		for n := range 1 + d.IntN(3) {
+		for n := range 2 + d.IntN(3) {
 			doc := d.document(fmt.Sprintf("w%d-%d", i, n), hosts)
-			if services := doc["services"].([]string); len(services) > 0 && services[0] == "*" {
+			if services := doc["services"].([]string); services[0] == "*" || services[0] == "*.mesh" {
 				services[0] = fmt.Sprintf("*.w%d.mesh", i) // one that takes all would be the only one
 			}
 			t.canaries = append(t.canaries, doc)
