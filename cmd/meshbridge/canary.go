@@ -23,7 +23,7 @@ these files, so a rollout moves when its file does: by hand, from a GitOps repos
 
   diff FILE           what a file's documents would change in Istio, before it is put in place
   weight NAME 40      give the canary of a document a weight
-  promote NAME        make the canary the primary, and remove all canaries
+  promote NAME        let the canary be the primary, and remove all canaries
   rollback NAME       remove all canaries, so that the primary gets everything
 
 See where a rollout is with: meshbridge get canaries; what is wrong with it with: meshbridge check.`,
@@ -45,7 +45,7 @@ See where a rollout is with: meshbridge get canaries; what is wrong with it with
 // editing is what the commands that edit a document tell of themselves alike.
 const editing = `
 The document is changed in its file, in place and at once; comments and everything else in the file stay.
-What would make the document invalid is refused. Where the file cannot be written, as on the mount of a
+What would leave the document invalid is refused. Where the file cannot be written, as on the mount of a
 ConfigMap, the edited file is printed instead, and the exit status is 1.
 
 Exit status: 0 edited, or it was so already; 1 not edited; 2 wrong use or a wrong configuration.`
