@@ -69,6 +69,7 @@ func (e *engine) decide(doc *document, now time.Time) bool {
 	faults := slices.Clone(doc.entry.Faults)
 	if len(faults) == 0 {
 		if doc.settled() {
+			e.moved(doc)
 			return false
 		}
 		if len(doc.verdicts) == 0 {
@@ -89,19 +90,35 @@ func (e *engine) decide(doc *document, now time.Time) bool {
 	return true
 }
 
+// moved notes that a document in force has another file or team: should that file not be readable one day, the document stays.
+func (e *engine) moved(doc *document) {
+	if f := doc.served; f.File != doc.entry.File || f.Team != doc.entry.Team {
+		f.File, f.Team = doc.entry.File, doc.entry.Team
+		e.keep(doc)
+	}
+}
+
 // enforce puts a document's content in force, and keeps it on disk.
 func (e *engine) enforce(doc *document, responding []int, now time.Time) {
 	for _, service := range doc.services() {
 		e.touchService(service)
 	}
+	elsewhere := doc.served != nil && !slices.Equal(doc.served.Content.Services, doc.content.Services)
 	doc.served = &inForce{Document: doc.content, Content: doc.content.Document, File: doc.entry.File, Team: doc.entry.Team,
 		Since: now.UTC().Round(0), Answering: responding}
+	e.keep(doc)
+	if elsewhere {
+		e.documents.index()
+	}
+}
+
+// keep writes what is in force of a document on disk.
+func (e *engine) keep(doc *document) {
 	raw, err := json.Marshal(doc.served)
 	if err != nil {
 		panic(fmt.Sprintf("a document of texts and numbers did not marshal: %v", err))
 	}
 	e.saves[canaryRecord+doc.key] = string(raw)
-	e.documents.index()
 }
 
 // touchService has the hosts converted anew that a host or glob names.

@@ -78,6 +78,37 @@ func TestAFileThatCannotBeReadTakesNoDocumentAway(t *testing.T) {
 	}
 }
 
+func TestADocumentThatMovedToAnotherFileStaysWhenThatCannotBeRead(t *testing.T) {
+	w := echoWorld(t, "")
+	entry := entryOf(split("echo", 10))
+	w.documents(entry)
+	w.step()
+	entry.File = "moved.yaml"
+	w.documents(entry)
+	w.step()
+	for _, at := range []*world{w, w.restart()} {
+		at.documents(canary.Entry{File: "moved.yaml", Faults: []canary.Fault{{Text: "moved.yaml: permission denied"}}})
+		at.step()
+		at.wantRoutes("echo.mesh", "-> v1 90, v2 10")
+	}
+}
+
+func TestADocumentThatNamesOtherServicesLeavesTheFormer(t *testing.T) {
+	w := echoWorld(t, "")
+	d := split("shop", 10)
+	d.Label = "version"
+	w.documents(entryOf(d))
+	w.step()
+	d.Services = []string{"foxtrot.mesh"}
+	w.documents(entryOf(d))
+	w.step()
+	w.wantRoutes("echo.mesh")
+	w.wantRoutes("foxtrot.mesh", "-> v1 90, v2 10")
+	if at := w.engine.documents.at("echo.mesh"); len(at) > 0 {
+		t.Errorf("%d documents are still of echo.mesh", len(at))
+	}
+}
+
 func TestADocumentEditedWhileNobodyWatchedComesIntoForce(t *testing.T) {
 	w := echoWorld(t, "")
 	w.documents(entryOf(split("echo", 10)))

@@ -122,7 +122,9 @@ func (d *draft) linger() {
 		}
 	}
 	slices.SortFunc(d.merged.endpoints, compareEndpoints)
-	d.next.last = d.merged.endpoints
+	if d.plan != nil || len(d.next.leaves) > 0 {
+		d.next.last = d.merged.endpoints
+	}
 }
 
 // depart notes which subsets routes name now, and which they have left.

@@ -98,12 +98,10 @@ func (s *Session) Request(req Request, now time.Time) (Result, error) {
 }
 
 // subscribe adds a kind. What waits may need the new one, of which the client was taken to know enough until now: a first
-// state that has not been sent begins again, and what is held is judged again.
+// state that has not been sent begins again.
 func (s *Session) subscribe(i int, sub *subscription) {
 	for _, other := range s.subs {
-		switch {
-		case other == nil:
-		case !other.sent:
+		if other != nil && !other.sent {
 			other.base, other.count, other.needing = nil, 0, nil
 			clear(other.held)
 		}

@@ -48,20 +48,20 @@ func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 		faults = append(faults, Fault{Path: path, Text: path + ": " + fmt.Sprintf(format, args...)})
 	}
 	hosts := slices.Sorted(maps.Keys(verdicts))
-	any := func(has func(Verdict) bool) bool {
+	some := func(has func(Verdict) bool) bool {
 		return slices.ContainsFunc(hosts, func(h string) bool { return has(verdicts[h]) })
 	}
-	good := any(func(v Verdict) bool { return !v.lacksPrimary(d) })
+	good := some(func(v Verdict) bool { return !v.lacksPrimary(d) })
 	for _, h := range hosts {
 		if v := verdicts[h]; (v.literal || !good) && v.lacksPrimary(d) {
 			add("primary", "%s has no ready endpoint of it, so all other requests would fail; %s", h, v.words(h))
 		}
 	}
 	for i, c := range d.Canaries {
-		if c.Version != "" && !any(func(v Verdict) bool { return v.known[i] }) {
+		if c.Version != "" && !some(func(v Verdict) bool { return v.known[i] }) {
 			add(fmt.Sprintf("canaries[%d].version", i), "%q: %s", c.Version, versions(hosts, verdicts))
 		}
-		if len(c.Headers) > 0 && !any(func(v Verdict) bool { return v.http }) {
+		if len(c.Headers) > 0 && !some(func(v Verdict) bool { return v.http }) {
 			add(fmt.Sprintf("canaries[%d].headers", i), "no service has an HTTP or gRPC port, and others have no headers: divide by weight or by from")
 		}
 	}
