@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"meshbridge/config/follow/followtest"
 )
 
 // The loop of a Watcher under test: what it applied and what it reported, in order.
@@ -19,7 +21,7 @@ type watched struct {
 	t       *testing.T
 	applied chan *Config
 	reports chan error
-	log     *lines
+	log     *followtest.Lines
 }
 
 func watch(t *testing.T, path string, env Env) *watched {
@@ -28,7 +30,7 @@ func watch(t *testing.T, path string, env Env) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watched{t: t, applied: make(chan *Config, 100), reports: make(chan error, 100), log: &lines{}}
+	w := &watched{t: t, applied: make(chan *Config, 100), reports: make(chan error, 100), log: &followtest.Lines{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	watcher := &Watcher{
 		Path: path, Env: env, Settle: 5 * time.Millisecond, Poll: time.Hour,
@@ -82,23 +84,6 @@ func (w *watched) until(right func(*Config) bool) {
 			return
 		}
 	}
-}
-
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
 }
 
 // write puts a whole file in place at once, as most editors do.
@@ -168,7 +153,7 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 		if err := w.report(); err == nil {
 			t.Fatalf("%q was taken for good", bad)
 		}
-		if got := w.log.count("configuration refused"); got != i+1 {
+		if got := w.log.Count("configuration refused"); got != i+1 {
 			t.Errorf("after %q: refused %d times in the log", bad, got)
 		}
 	}
@@ -176,7 +161,7 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 	if err := w.report(); err == nil {
 		t.Fatal("a file with an unknown key was taken for good")
 	}
-	if got := w.log.count("configuration refused"); got != 4 {
+	if got := w.log.Count("configuration refused"); got != 4 {
 		t.Errorf("refused %d times in the log", got)
 	}
 	if err := os.Remove(path); err != nil { // 3. nor does a deleted file change anything
@@ -193,7 +178,7 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 	if c := w.good(); c != nil {
 		t.Errorf("applied %+v, which is in force already", c)
 	}
-	if w.log.count("good again") != 1 {
+	if w.log.Count("good again") != 1 {
 		t.Error("the log does not say that the file is good again")
 	}
 }

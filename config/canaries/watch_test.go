@@ -14,34 +14,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"meshbridge/config/follow/followtest"
 	"meshbridge/convert"
 	"meshbridge/convert/canary"
 )
-
-// lines is a log that a test may read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder // guarded by mu
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
 
 // watched is a Watcher that runs over a folder.
 type watched struct {
 	*Watcher
 	t       *testing.T
 	dir     string
-	log     *lines
+	log     *followtest.Lines
 	first   string
 	applied chan []canary.Entry
 }
@@ -50,7 +33,7 @@ const followed = "canary: {files: [canaries/*.yaml]}"
 
 func watch(t *testing.T, dir, text string) *watched {
 	t.Helper()
-	w := &watched{t: t, dir: dir, log: &lines{}, applied: make(chan []canary.Entry, 100)}
+	w := &watched{t: t, dir: dir, log: &followtest.Lines{}, applied: make(chan []canary.Entry, 100)}
 	w.Watcher = New(w.config(text), slog.New(slog.NewTextHandler(w.log, nil)))
 	w.Settle, w.Poll = 5*time.Millisecond, time.Hour
 	w.first = shown(dir, w.Read())
@@ -146,7 +129,7 @@ func TestADocumentThatBecomesFaultyAndGoodAgainIsToldOnce(t *testing.T) {
 	w.until("canaries/a.yaml: a, read\n" + others + "canaries/c.yaml: c, read\n")
 	replace(t, path, "name: a\nservices: [\n")
 	w.until("canaries/a.yaml: a\n  [] canaries/a.yaml:3: not YAML: did not find expected node content: check the indentation, the colons and the quotes around there\n" + others + "canaries/c.yaml: c, read\n")
-	if refused, good := w.log.count("canary document refused"), w.log.count("canary document is good again"); refused != 2 || good != 1 {
+	if refused, good := w.log.Count("canary document refused"), w.log.Count("canary document is good again"); refused != 2 || good != 1 {
 		t.Errorf("told %d times of a fault, %d times of its end", refused, good)
 	}
 }
@@ -234,7 +217,7 @@ func TestDocumentsDoNotGoWithTheirFolder(t *testing.T) {
 	dir := t.TempDir()
 	folder, away := filepath.Join(dir, "canaries"), filepath.Join(dir, "away")
 	w := watch(t, dir, followed)
-	if w.first != "" || w.log.count("no canary documents") != 1 {
+	if w.first != "" || w.log.Count("no canary documents") != 1 {
 		t.Fatalf("first %s", w.first)
 	}
 	put(t, filepath.Join(folder, "a.yaml"), named("a"))
@@ -242,7 +225,7 @@ func TestDocumentsDoNotGoWithTheirFolder(t *testing.T) {
 
 	waitFor := func(part string, n int) {
 		t.Helper()
-		for end := time.After(20 * time.Second); w.log.count(part) < n; {
+		for end := time.After(20 * time.Second); w.log.Count(part) < n; {
 			select {
 			case <-time.After(time.Millisecond):
 			case <-end:

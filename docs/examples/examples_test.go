@@ -278,11 +278,7 @@ func manifests(t *testing.T, resources []*store.Resource) []byte {
 
 func specOf(t *testing.T, r *store.Resource) proto.Message {
 	t.Helper()
-	message, err := r.Message()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, err := message.Body.UnmarshalNew()
+	spec, err := r.Spec()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,6 +162,19 @@ func (r *Resource) Message() (*mcppb.Resource, error) {
 	return msg, nil
 }
 
+// Spec decodes what the resource says, as a message of its kind.
+func (r *Resource) Spec() (proto.Message, error) {
+	msg, err := r.Message()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := msg.Body.UnmarshalNew()
+	if err != nil {
+		return nil, fmt.Errorf("decode the spec of %s %s: %w", r.Kind, r.Name, err)
+	}
+	return spec, nil
+}
+
 // Slots is the number of parts into which hosts are divided, for shards and for VIPs.
 const Slots = 4096
 

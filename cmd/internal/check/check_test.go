@@ -5,11 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"meshbridge/cmd/internal/admintest"
@@ -186,19 +184,7 @@ func TestReport(t *testing.T) {
 		}
 		got.Files = append(got.Files, txtar.File{Name: e.name, Data: out.Bytes()})
 	}
-	if *update {
-		if err := os.WriteFile(path, txtar.Format(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(golden), string(txtar.Format(got))); diff != "" {
-		t.Errorf("want (-), got (+); -update writes it:\n%s", diff)
-	}
+	golden(t, path, got)
 }
 
 func TestARunningBridgeIsAskedForAllThatIsJudged(t *testing.T) {

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"meshbridge/cmd/internal/admintest"
@@ -112,17 +110,5 @@ func TestConflicts(t *testing.T) {
 	}
 	say("many hosts", routed(convert.Created(), "a.mesh", "b.mesh", "c.mesh", "d.mesh", "e.mesh"), &check.Kubernetes{Objects: clusters[2].Objects})
 	say("no access", routed(convert.Created()), &check.Kubernetes{Err: errors.New("ask http://k: 403 Forbidden: you may not")})
-	if *update {
-		if err := os.WriteFile(path, txtar.Format(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(golden), string(txtar.Format(got))); diff != "" {
-		t.Errorf("want (-), got (+); -update writes it:\n%s", diff)
-	}
+	golden(t, path, got)
 }

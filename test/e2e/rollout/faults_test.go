@@ -63,6 +63,18 @@ func (w *world) walkAtOnce(t *testing.T) {
 	}
 }
 
+// retire promotes v2 and takes v1 out of the registry while something is down.
+func (r *rollout) retire(t *testing.T, down, up func()) {
+	t.Helper()
+	down()
+	r.document(t, "primary: v2")
+	left := r.withdraw(t, "v1")
+	up()
+	r.routed(t, r.ways, share{"v2": 100})
+	r.end(t, left)
+	all(t, 1000, map[string]string{"plain": "v2", "canary": "v2"}, append(r.plain, r.canary...)...)
+}
+
 // walkBridgeDown kills the bridge and lets documents and instances change meanwhile.
 func (w *world) walkBridgeDown(t *testing.T) {
 	r := w.rollout(t, "hotel")
@@ -75,13 +87,7 @@ func (w *world) walkBridgeDown(t *testing.T) {
 	r.routed(t, r.ways, share{"v2": 100}, share{"v1": 50, "v2": 50})
 	divided(t, 2000, share{"v1": 50, "v2": 50}, r.plain...)
 
-	w.bridge.Kill()
-	r.document(t, "primary: v2")
-	left := r.withdraw(t, "v1")
-	w.bridge.Start()
-	r.routed(t, r.ways, share{"v2": 100})
-	r.end(t, left)
-	all(t, 1000, map[string]string{"plain": "v2", "canary": "v2"}, append(r.plain, r.canary...)...)
+	r.retire(t, w.bridge.Kill, w.bridge.Start)
 }
 
 // walkReplica turns istiod from one bridge to another while a subset settles, in both directions of a rollout.
@@ -99,14 +105,11 @@ func (w *world) walkReplica(t *testing.T) {
 	r.routed(t, r.ways, share{"v2": 100}, share{"v1": 90, "v2": 10})
 	all(t, 300, map[string]string{"canary": "v2"}, r.canary...)
 
-	r.document(t, "primary: v2")
-	left := r.withdraw(t, "v1")
-	time.Sleep(settle / 4)
-	w.line.To(first.MCP)
-	w.bridge = first
-	r.routed(t, r.ways, share{"v2": 100})
-	r.end(t, left)
-	all(t, 1000, map[string]string{"plain": "v2", "canary": "v2"}, append(r.plain, r.canary...)...)
+	r.retire(t, func() {}, func() {
+		time.Sleep(settle / 4)
+		w.line.To(first.MCP)
+		w.bridge = first
+	})
 }
 
 // walkIstiod restarts istiod in the middle of a rollout, in both directions.
@@ -122,13 +125,7 @@ func (w *world) walkIstiod(t *testing.T) {
 	r.routed(t, r.ways, share{"v2": 100}, share{"v1": 50, "v2": 50})
 	divided(t, 2000, share{"v1": 50, "v2": 50}, r.plain...)
 
-	w.istiod.Kill()
-	r.document(t, "primary: v2")
-	left := r.withdraw(t, "v1")
-	w.istiod.Start()
-	r.routed(t, r.ways, share{"v2": 100})
-	r.end(t, left)
-	all(t, 1000, map[string]string{"plain": "v2", "canary": "v2"}, append(r.plain, r.canary...)...)
+	r.retire(t, w.istiod.Kill, w.istiod.Start)
 }
 
 // walkFailover kills the only instance of a canary, which the registry does not notice.

@@ -112,11 +112,7 @@ func (f features) check(t *testing.T) {
 // spec decodes what a resource says.
 func spec(t *testing.T, r *store.Resource) proto.Message {
 	t.Helper()
-	message, err := r.Message()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, err := message.Body.UnmarshalNew()
+	spec, err := r.Spec()
 	if err != nil {
 		t.Fatal(err)
 	}
