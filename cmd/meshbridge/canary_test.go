@@ -179,9 +179,9 @@ func TestADiffThatCannotBeToldExitsWith2(t *testing.T) {
 }
 
 func TestTheShellCompletesTheDocumentsOfTheFiles(t *testing.T) {
-	config, _ := documents(t, rollout)
+	config, _ := documents(t, rollout+"---\nname: \"zz\\e[31m\"\n")
 	for _, args := range []string{"weight", "promote", "rollback"} {
-		if r := command(t, "__complete canary "+args+config+" e"); r.code != exitFine || !strings.HasPrefix(r.out, "done\necho\nlane\n") {
+		if r := command(t, "__complete canary "+args+config+" e"); r.code != exitFine || !strings.HasPrefix(r.out, "done\necho\nlane\n:") {
 			t.Errorf("%s completes to\n%s%s", args, r.out, r.errs)
 		}
 	}

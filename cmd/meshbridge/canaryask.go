@@ -21,15 +21,24 @@ import (
 type asker struct {
 	clients []*client.Client
 	named   bool // by the user: each has to answer
+	said    []string
+}
+
+// say prints a line, once for an edit that has to begin anew.
+func (a *asker) say(t terminal, line string) {
+	if !slices.Contains(a.said, line) {
+		a.said = append(a.said, line)
+		fmt.Fprintln(t.err, line)
+	}
 }
 
 // judge refuses an edit of a document that a bridge would refuse, or that would change nothing at any of the bridges.
-func (a asker) judge(ctx context.Context, t terminal, file canaryedit.File, doc string, before, after []byte) error {
+func (a *asker) judge(ctx context.Context, t terminal, file canaryedit.File, doc string, before, after []byte) error {
 	var idle []string
 	for _, c := range a.clients {
-		reason, err := idleBecause(ctx, t, c, file, doc, before, after)
+		reason, err := a.idleBecause(ctx, t, c, file, doc, before, after)
 		if !a.named && errors.Is(err, syscall.ECONNREFUSED) {
-			fmt.Fprintf(t.err, "no bridge answers at %s: the file is edited without asking one\n", c.Server())
+			a.say(t, "no bridge answers at "+c.Server()+": the file is edited without asking one")
 			return nil
 		}
 		if err != nil {
@@ -47,7 +56,7 @@ func (a asker) judge(ctx context.Context, t terminal, file canaryedit.File, doc 
 
 // idleBecause says why an edit would change nothing at a bridge; "" if it would, or if the bridge cannot tell. The error says why the
 // bridge would refuse the document.
-func idleBecause(ctx context.Context, t terminal, c *client.Client, file canaryedit.File, doc string, before, after []byte) (string, error) {
+func (a *asker) idleBecause(ctx context.Context, t terminal, c *client.Client, file canaryedit.File, doc string, before, after []byte) (string, error) {
 	if changes, err := preview(ctx, c, file.Path, canaryedit.Alone(after, doc)); err != nil || changes > 0 {
 		return "", err
 	}
@@ -72,7 +81,7 @@ func idleBecause(ctx context.Context, t terminal, c *client.Client, file canarye
 	case i < 0:
 		return fmt.Sprintf("the bridge at %s has no such document; does it read this file?", c.Server()), nil
 	case list[i].State == convert.CanaryPending, slices.ContainsFunc(list[i].Findings, func(f api.CanaryFinding) bool { return f.Class == convert.FindingUnknown }):
-		fmt.Fprintf(t.err, "the bridge at %s does not know all services of %s: what the edit changes there cannot be told\n", c.Server(), doc)
+		a.say(t, fmt.Sprintf("the bridge at %s does not know all services of %s: what the edit changes there cannot be told", c.Server(), doc))
 		return "", nil
 	case list[i].State == api.CanarySuperseded:
 		return fmt.Sprintf("at %s another document is active in the place of this one; meshbridge check names it", c.Server()), nil

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"meshbridge/cmd/internal/canaryedit"
+	"meshbridge/cmd/internal/term"
 	"meshbridge/config/canaries"
 	"meshbridge/convert/canary"
 )
@@ -46,7 +47,7 @@ func newCanaryEdit(t terminal, cmd *cobra.Command, args int, read func(args []st
 			return err
 		}
 		defer closeAll(clients)
-		return edit.run(cmd.Context(), t, cfg, doc, team, asker{clients: clients, named: cmd.Flags().Changed("server")})
+		return edit.run(cmd.Context(), t, cfg, doc, team, &asker{clients: clients, named: cmd.Flags().Changed("server")})
 	}
 	addConfigFlag(cmd, &path)
 	f.add(cmd, t)
@@ -68,7 +69,7 @@ func addTeamFlag(cmd *cobra.Command, team *string) {
 }
 
 // run changes a document in its file if the bridges would take it, and says how it is now.
-func (e canaryEdit) run(ctx context.Context, t terminal, cfg loaded, doc, team string, ask asker) error {
+func (e canaryEdit) run(ctx context.Context, t terminal, cfg loaded, doc, team string, ask *asker) error {
 	file, err := canaryedit.Find(cfg.Canary.Files, teamOf(cfg), doc, team)
 	if err != nil {
 		return err
@@ -171,6 +172,7 @@ func documentNames(path string) []string {
 	for _, f := range files {
 		names = append(names, canaryedit.Names(f.Text)...)
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return term.Clean(name) != name }) // the shell prints them
 	slices.Sort(names)
 	return slices.Compact(names)
 }
