@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -218,6 +219,22 @@ func TestRoutesThatAreNotForAllAreReadWithoutACluster(t *testing.T) {
 		defer c.Close()
 		if got := check.Ask(t.Context(), c, false, false); got.Err != nil || len(got.Objects) != want {
 			t.Errorf("exported to %s: %v %+v", to, got.Err, got.Objects)
+		}
+	}
+}
+
+func TestPortsAreAskedForWhereThereAreDocuments(t *testing.T) {
+	for n := range 2 {
+		b := admintest.New()
+		b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "a.mesh")}, Open: true})
+		b.SetCanaries(slices.Repeat([]convert.CanaryView{admintest.Canary("a", "", "a.mesh", 50)}, n)...)
+		c, err := client.New(b.Start(t, nil), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if got := check.Ask(t.Context(), c, false, false); got.Err != nil || len(got.Services) != n {
+			t.Errorf("with %d documents: %v %+v", n, got.Err, got.Services)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (ours served) gateways(s *Section) {
 // delegated says which of the bridge's VirtualServices somebody else's names as delegates and does not see.
 func (ours served) delegated(s *Section, theirs kube.Route) {
 	for _, our := range ours.others {
-		if len(our.Hosts) == 0 && slices.Contains(theirs.Delegates, our.String()) && nearness(our.Meta, theirs.Namespace) == unseen {
+		if slices.Contains(theirs.Delegates, our.String()) && nearness(our.Meta, theirs.Namespace) == unseen {
 			s.add(false, fmt.Sprintf("VirtualService %s delegates to %s of the bridge, which is exported to %s alone: what it delegates is answered with 404",
 				theirs, our, exportedTo(our.Meta)), exportRemedy)
 		}
