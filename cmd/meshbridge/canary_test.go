@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	networkingpb "istio.io/api/networking/v1alpha3"
+
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/convert"
+	"meshbridge/mcpserver/store"
 )
 
 const rollout = `# team blue
@@ -23,6 +26,10 @@ services: [a.mesh, b.mesh]
 canaries:
 - {name: gray, labels: {tag: gray}, weight: 5}
 - {version: v3, weight: 60}
+---
+name: done
+services: [c.mesh]
+primary: v2
 `
 
 // documents writes a configuration and a file of documents, and returns the words that name the first and the path of the
@@ -47,15 +54,15 @@ func TestARolloutMovesByItsFile(t *testing.T) {
 	want := rollout
 	for _, step := range []struct{ args, old, now, says string }{
 		{"weight echo 40", "  headers: {stage: canary}\n", "  headers: {stage: canary}\n  weight: 40\n", "echo: the canary has weight 40 ("},
-		{"weight echo 40%", "", "", "echo: the canary has weight 40, as it was ("},
-		{"weight lane/gray 40", "weight: 5}", "weight: 40}", "lane: the canary has weight 40 ("},
+		{"weight lane/gray 40%", "weight: 5}", "weight: 40}", "lane: the canary has weight 40 ("},
+		{"rollback lane/v3", "- {version: v3, weight: 60}\n", "", "lane: there is no canary v3 ("},
 		{"promote echo", "primary: v1 # the old one\ncanaries:\n- version: v2\n  headers: {stage: canary}\n  weight: 40\n", "primary: v2 # the old one\n", "echo: the canary is the primary"},
-		{"rollback echo", "", "", "echo: there are no canaries, as it was ("},
-		{"rollback lane", "canaries:\n- {name: gray, labels: {tag: gray}, weight: 40}\n- {version: v3, weight: 60}\n", "", "lane: there are no canaries ("},
+		{"rollback lane", "canaries:\n- {name: gray, labels: {tag: gray}, weight: 40}\n", "", "lane: there are no canaries ("},
 	} {
 		r := command(t, "canary "+step.args+config)
 		want = strings.Replace(want, step.old, step.now, 1)
-		if got := read(t, file); r.code != exitFine || got != want || !strings.HasPrefix(r.out, step.says) {
+		alone := "no bridge answers at http://127.0.0.1:1: the file is edited without asking one\n"
+		if got := read(t, file); r.code != exitFine || got != want || !strings.HasPrefix(r.out, step.says) || r.errs != alone {
 			t.Fatalf("%s: exit %d, %s%s\nthe file is\n%s, want\n%s", step.args, r.code, r.out, r.errs, got, want)
 		}
 	}
@@ -68,7 +75,10 @@ func TestAnEditThatCannotBeMadeLeavesTheFile(t *testing.T) {
 		"weight lane/v9 5":    `it has no canary "v9", but gray, v3`,
 		"weight lane/gray 50": "all.yaml is left as it is, since the document would be invalid:\n  ",
 		"promote foxtrot":     `no document "foxtrot" can be edited in `,
-		"rollback foxtrot":    "there are echo, lane",
+		"rollback foxtrot":    "there are echo, lane, done",
+		"weight lane/gray 5%": "nothing would change in lane: the canary has weight 5 already",
+		"rollback done":       "nothing would change in done: the document has no canaries",
+		"promote done":        "nothing would change in done: the document has no canaries",
 	} {
 		r := command(t, "canary "+args+config)
 		if r.code != exitTrouble || r.out != "" || !strings.Contains(r.errs, want) || read(t, file) != rollout {
@@ -77,13 +87,19 @@ func TestAnEditThatCannotBeMadeLeavesTheFile(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeWrittenIsPrinted(t *testing.T) {
-	config, file := documents(t, rollout)
+// unwritable edits a document of a file that cannot be written.
+func unwritable(t *testing.T, file string) result {
+	t.Helper()
 	if err := os.Chmod(file, 0o400); err != nil {
 		t.Fatal(err)
 	}
+	return command(t, "canary weight echo 40 --config "+filepath.Join(filepath.Dir(file), "..", "meshbridge.yaml"))
+}
+
+func TestAFileThatCannotBeWrittenIsPrinted(t *testing.T) {
+	_, file := documents(t, rollout)
 	edited := strings.Replace(rollout, "canary}\n", "canary}\n  weight: 40\n", 1)
-	r := command(t, "canary weight echo 40"+config)
+	r := unwritable(t, file)
 	if r.code != exitTrouble || r.out != edited || !strings.Contains(r.errs, "not written, but printed: ") || !strings.Contains(r.errs, "read-only") {
 		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.errs)
 	}
@@ -115,11 +131,42 @@ func TestADiffIsOfEachObject(t *testing.T) {
 	}
 }
 
+func TestADiffWarnsOfPortsWhereItCutsTLS(t *testing.T) {
+	routing := func(ports ...uint32) *store.Resource {
+		spec := &networkingpb.VirtualService{Hosts: []string{"orders.mesh"}}
+		for _, port := range ports {
+			spec.Tls = append(spec.Tls, &networkingpb.TLSRoute{Match: []*networkingpb.TLSMatchAttributes{{Port: port, SniHosts: []string{"orders.mesh"}}}})
+		}
+		return admintest.Resource(t, store.VirtualService, "orders.mesh", spec)
+	}
+	_, file := documents(t, "echo")
+	for _, c := range []struct {
+		before, after *store.Resource
+		want          string
+	}{
+		{nil, routing(443), "port 443"},
+		{routing(443), routing(443, 8443), "port 8443"},
+		{routing(443), routing(), ""},
+		{routing(443), nil, ""},
+	} {
+		b := world(t)
+		b.SetPreview(convert.CanaryChange{Key: routing().Key, Before: c.before, After: c.after})
+		r := command(t, "canary diff "+file+" --server "+b.Start(t, nil))
+		want := ""
+		if c.want != "" {
+			want = "warning: registries/orders.mesh: " + c.want + " is routed by the name that clients ask for (SNI): TLS for another name than orders.mesh goes to PassthroughCluster, which it would not without a document\n"
+		}
+		if r.code != exitTrouble || r.errs != want {
+			t.Errorf("exit %d, %q, want %q", r.code, r.errs, want)
+		}
+	}
+}
+
 func TestADiffThatCannotBeToldExitsWith2(t *testing.T) {
 	server := world(t).Start(t, nil)
 	_, broken := documents(t, "echo: 1")
 	for args, want := range map[string]string{
-		broken + " --server " + server:               "the documents have faults:\n  echo: 1: name: all.yaml:1: echo: 1 is no name",
+		broken + " --server " + server:               "the documents have faults:\n  echo: 1: name: " + broken + ":1: echo: 1 is no name",
 		broken + " --server 127.0.0.1:1":             "connection refused",
 		"/nowhere.yaml --server " + server:           "no such file",
 		broken + " --server 127.0.0.1:1,127.0.0.1:2": "diff asks one server",
@@ -132,9 +179,9 @@ func TestADiffThatCannotBeToldExitsWith2(t *testing.T) {
 }
 
 func TestTheShellCompletesTheDocumentsOfTheFiles(t *testing.T) {
-	config, _ := documents(t, rollout)
+	config, _ := documents(t, rollout+"---\nname: \"zz\\e[31m\"\n")
 	for _, args := range []string{"weight", "promote", "rollback"} {
-		if r := command(t, "__complete canary "+args+config+" e"); r.code != exitFine || !strings.HasPrefix(r.out, "echo\nlane\n") {
+		if r := command(t, "__complete canary "+args+config+" e"); r.code != exitFine || !strings.HasPrefix(r.out, "done\necho\nlane\n:") {
 			t.Errorf("%s completes to\n%s%s", args, r.out, r.errs)
 		}
 	}

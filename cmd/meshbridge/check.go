@@ -17,20 +17,23 @@ func newCheck(t terminal) *cobra.Command {
 		Use:   "check",
 		Short: "Find what is wrong with a running bridge, and say what to do",
 		Long: `Ask a running bridge for its state and judge it: whether it answers and its gate is open, its sources,
-what was left out, the canary documents (which are not served as their files say, and why; subsets
-without instances or with shared ones; how far a rollout is), what objects of other people do to those
+what was left out, the canary documents (which are not served as their files say, and why; services that
+nobody knows; subsets without instances or with shared ones; how far a rollout is; where TLS with another
+server name is cut), which gateways do not see their routes, what objects of other people do to those
 of the bridge, how many hosts every proxy must know, the istiods that are connected, what they refused,
-and whether their shards hold every host once. Several servers are taken for replicas, which should serve the same: their sources,
-hosts and the versions of their resources are compared, and each difference comes with its likely
+and whether their shards hold every host once. Several servers are taken for replicas, which should
+serve the same: their sources, hosts and the versions of their resources are compared, and each difference comes with its likely
 reason (a loss that one holds back, a registry that one cannot read, something retained, a poll).
 
-With --kube-api the DestinationRules and VirtualServices of the cluster are listed, and compared with
-those of the bridge as Istio compares them: which of two for a host holds, and what of the other does not.
+With --kube-api the DestinationRules, VirtualServices, ServiceEntries and Services of the cluster are
+listed, and compared with those of the bridge as Istio compares them: which of two for a host holds, for
+the clients of which namespaces, and what of the other does not.
 kubectl proxy makes the API reachable with whatever credentials kubectl has; in a pod it is
 https://kubernetes.default.svc, with the token and the CA of the service account, which needs to list
-destinationrules and virtualservices of networking.istio.io.
+destinationrules, virtualservices and serviceentries of networking.istio.io, and services.
 
-Lines that begin with x are trouble, those with - are worth knowing. Exit status: 0 no trouble, 1
+Lines that begin with x are trouble, those with - are worth knowing. A document that is lastGood, held or
+superseded is trouble always, and so is a service of a document that nobody knows, mistyped or vanished. Exit status: 0 no trouble, 1
 trouble found, 2 wrong use.`,
 		Example: `  meshbridge check
   meshbridge check --server http://bridge-0:16011,http://bridge-1:16011 --token-file token
@@ -57,7 +60,7 @@ trouble found, 2 wrong use.`,
 			return err
 		},
 	}
-	f.add(cmd)
+	f.add(cmd, t)
 	fs := cmd.Flags()
 	fs.StringVar(&k.api, "kube-api", "", "address of the Kubernetes API, such as that of kubectl proxy (default: conflicts are not looked for)")
 	fs.StringVar(&k.tokenFile, "kube-token-file", "", "file with a token for the Kubernetes API")

@@ -32,7 +32,7 @@ Completion, of sources and hosts as well: ` + "`source <(meshbridge completion b
 func page() string {
 	var b bytes.Buffer
 	b.WriteString(intro)
-	for _, c := range newRoot(terminal{}).Commands() {
+	for _, c := range newRoot(terminal{server: localServer}).Commands() {
 		describe(&b, c, "##")
 		for _, sub := range c.Commands() {
 			describe(&b, sub, "###")

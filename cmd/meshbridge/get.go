@@ -52,7 +52,10 @@ A canary document is in one of these states:
   pending     no host of its services is known
   held        what the file says is not served, and nothing is in its place
   lastGood    the file has a fault; its last good content is served
-  responding  the file has a fault; its rules at fault answer the requests`,
+  responding  the file has a fault; its rules at fault answer the requests
+  superseded  it was active, and another document is now active in its place
+
+A service that it names and nobody knows, mistyped or vanished, stands behind the state.`,
 		Example: `  meshbridge get sources
   meshbridge get services --source orders -o wide
   meshbridge get services -w
@@ -80,7 +83,7 @@ A canary document is in one of these states:
 			return get.Run(cmd.Context(), o)
 		},
 	}
-	f.serverFlags.add(cmd)
+	f.serverFlags.add(cmd, t)
 	fs := cmd.Flags()
 	fs.StringVarP(&f.output, "output", "o", "table", "form of output: "+strings.Join(get.Formats(), ", "))
 	fs.BoolVarP(&f.watch, "watch", "w", false, "go on with what changes")

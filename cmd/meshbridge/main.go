@@ -18,7 +18,7 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := execute(ctx, os.Args[1:], terminal{out: os.Stdout, err: os.Stderr, env: os.Getenv})
+	code := execute(ctx, os.Args[1:], terminal{out: os.Stdout, err: os.Stderr, env: os.Getenv, server: localServer})
 	stop()
 	os.Exit(code)
 }

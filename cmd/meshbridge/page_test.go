@@ -16,8 +16,8 @@ import (
 
 var shell = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
-// TestTheCommandsOfThePageOfCanariesRun runs every command of docs/canary.md, one after the other, where a bridge serves the
-// third state of the example echo-foxtrot.
+// TestTheCommandsOfThePageOfCanariesRun runs every command of docs/canary.md, where a bridge serves the third
+// state of the example echo-foxtrot.
 func TestTheCommandsOfThePageOfCanariesRun(t *testing.T) {
 	docs, err := filepath.Abs("../../docs")
 	if err != nil {
@@ -47,6 +47,7 @@ func TestTheCommandsOfThePageOfCanariesRun(t *testing.T) {
 					args, code = args+" --server "+server, c
 				}
 			}
+			overlay(t, filepath.Join(example, "steps/3-header")) // the commands of a block are for this state, each
 			if r := command(t, strings.ReplaceAll(args, "docs/examples", filepath.Join(docs, "examples"))); r.code != code {
 				t.Errorf("%s: exit %d, want %d\n%s%s", args, r.code, code, r.out, r.errs)
 			}

@@ -52,7 +52,7 @@ Exit status: 0 released, or nothing was held; 1 a bridge did not answer, or has 
 			return printReleases(t, output, releaseAll(cmd.Context(), clients, args[0]))
 		},
 	}
-	f.add(cmd)
+	f.add(cmd, t)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "form of output: "+strings.Join(formats, ", "))
 	completeFrom(cmd, "output", formats...)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

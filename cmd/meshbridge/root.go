@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"meshbridge/cmd/internal/term"
 )
 
 // The exit codes.
@@ -20,7 +22,11 @@ const (
 type terminal struct {
 	out, err io.Writer
 	env      func(string) string
+	server   string // the bridge that is asked when none is named
 }
+
+// localServer is the default admin address of a bridge on this machine.
+const localServer = "http://127.0.0.1:16011"
 
 // usageError is wrong use of the command line.
 type usageError struct{ error }
@@ -82,7 +88,7 @@ func execute(ctx context.Context, args []string, t terminal) int {
 		return exitFine
 	}
 	if !errors.Is(err, errTrouble) {
-		fmt.Fprintf(t.err, "meshbridge: %v\n", err)
+		fmt.Fprintf(t.err, "meshbridge: %s\n", term.CleanLines(err.Error()))
 	}
 	if errors.As(err, new(failure)) {
 		return exitUsage

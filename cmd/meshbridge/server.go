@@ -20,9 +20,10 @@ type serverFlags struct {
 	caFile    string
 }
 
-func (f *serverFlags) add(cmd *cobra.Command) {
+// add adds the flags; the server that is asked when none is named is the terminal's.
+func (f *serverFlags) add(cmd *cobra.Command, t terminal) {
 	fs := cmd.Flags()
-	fs.StringSliceVar(&f.servers, "server", []string{"http://127.0.0.1:16011"}, "admin address of the bridge; several, separated by commas, for replicas")
+	fs.StringSliceVar(&f.servers, "server", []string{t.server}, "admin address of the bridge; several, separated by commas, for replicas")
 	fs.StringVar(&f.tokenFile, "token-file", "", "file with the token of admin.token (default: the token in MESHBRIDGE_TOKEN, if any)")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of CAs to trust for https (default: the system's)")
 }

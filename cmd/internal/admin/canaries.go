@@ -31,6 +31,35 @@ func (s *Server) canaries(w http.ResponseWriter, r *http.Request) {
 	writePage(w, r, list, func(c api.Canary) string { return c.Name + "\x00" + c.File }, same)
 }
 
+// forget has a document forgotten whose file has vanished. Without a team it is that of the only team with such a document.
+func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
+	name, team := r.PathValue("name"), r.URL.Query().Get("team")
+	var teams []string
+	for _, v := range s.opts.Canaries.Canaries() {
+		if v.Name == name && (team == "" || v.Team == team) && !slices.Contains(teams, v.Team) {
+			teams = append(teams, v.Team)
+		}
+	}
+	of := ""
+	if team != "" {
+		of = " of team " + team
+	}
+	switch {
+	case name == "" || len(teams) == 0:
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is no document %q%s; %s lists them", name, of, api.CanariesPath))
+		return
+	case len(teams) > 1:
+		problem(w, http.StatusConflict, fmt.Sprintf("several teams have a document %q: %s; name the team", name, strings.Join(teams, ", ")))
+		return
+	}
+	if err := s.opts.Canaries.ForgetCanary(teams[0], name); err != nil {
+		problem(w, http.StatusConflict, fmt.Sprintf("the document %q%s is not forgotten: %v", name, of, err))
+		return
+	}
+	s.opts.Log.Info("canary document forgotten by an operator", "document", name, "team", teams[0], "peer", r.RemoteAddr)
+	answer(w, api.Forgotten{Name: name, Team: teams[0]})
+}
+
 // canaryOf tells of a document in the API's words, with the clients that do not have all of it.
 func canaryOf(v convert.CanaryView, clients []mcpserver.Client, now time.Time) api.Canary {
 	c := api.Canary{

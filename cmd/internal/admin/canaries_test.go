@@ -115,3 +115,38 @@ func TestWhoSeesAnObjectAndWhatItHidesIsTold(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestADocumentIsForgottenOnlyIfItsFileHasVanished(t *testing.T) {
+	b := admintest.New()
+	lost, other := admintest.Canary("lost", "blue", "a.mesh", 0), admintest.Canary("lost", "red", "b.mesh", 0)
+	lost.State, other.State = convert.CanaryLastGood, convert.CanaryLastGood
+	b.SetCanaries(lost, other, admintest.Canary("echo", "", "echo.mesh", 0))
+	for _, c := range []struct {
+		path, want string
+		status     int
+	}{
+		{api.CanaryPath("none"), "there is no document", http.StatusNotFound},
+		{api.CanaryPath("echo") + "?team=blue", "of team blue", http.StatusNotFound},
+		{api.CanaryPath("lost"), "blue, red; name the team", http.StatusConflict},
+		{api.CanaryPath("echo"), "its file has it: delete it there", http.StatusConflict},
+		{api.CanaryPath("echo") + "?name=x", "known are team", http.StatusBadRequest},
+	} {
+		if p := problemOf(t, b.Do(t, http.MethodDelete, c.path), c.status); !strings.Contains(p.Detail, c.want) {
+			t.Errorf("%s: %q, want %q", c.path, p.Detail, c.want)
+		}
+	}
+	if got := read[api.Forgotten](t, b.Do(t, http.MethodDelete, api.CanaryPath("lost")+"?team=red")); got != (api.Forgotten{Name: "lost", Team: "red"}) {
+		t.Errorf("%+v", got)
+	}
+	if got := states(t, b, ""); len(got) != 2 || len(states(t, b, "?team=red")) != 0 {
+		t.Errorf("left: %v", got)
+	}
+	if w := b.Serve(t, api.CanaryPath("echo")); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "DELETE" {
+		t.Errorf("GET: %d, Allow %q", w.Code, w.Header().Get("Allow"))
+	}
+	w := request(t, func(*admin.Options) {}, func(r *http.Request) {
+		r.Method, r.URL.Path = http.MethodDelete, api.CanaryPath("echo")
+		r.Header.Set("Origin", "https://evil.example")
+	})
+	problemOf(t, w, http.StatusForbidden)
+}

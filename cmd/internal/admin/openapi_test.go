@@ -139,6 +139,11 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	conform(t, doc, at(doc, doc, "paths", "/api/v1/sources/{name}/release", "post", "responses", "200", "content", "application/json", "schema"), released.Body.Bytes(), "a release")
 	previewed := b.Post(t, http.MethodPost, api.PreviewPath+"?file=echo.yaml", "echo")
 	conform(t, doc, at(doc, doc, "paths", api.PreviewPath, "post", "responses", "200", "content", "application/json", "schema"), previewed.Body.Bytes(), "a preview")
+	lost := admintest.Canary("lost", "blue", "orders.mesh", 50)
+	lost.State = convert.CanaryLastGood
+	b.SetCanaries(lost)
+	forgotten := b.Do(t, http.MethodDelete, api.CanaryPath("lost"))
+	conform(t, doc, at(doc, doc, "components", "schemas", "Forgotten"), forgotten.Body.Bytes(), "a document that is forgotten")
 	refused := b.Post(t, http.MethodPost, api.PreviewPath, "echo: 1")
 	conform(t, doc, at(doc, doc, "components", "schemas", "Problem"), refused.Body.Bytes(), "a preview of a document with a fault")
 	event := api.Event{Op: api.Added, Generation: 1, Open: true, Resource: &api.Resource{Kind: "ServiceEntry", Sources: []string{}}}

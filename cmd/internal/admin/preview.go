@@ -45,7 +45,7 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(faults) > 0 {
-		writeProblem(w, api.Problem{Status: http.StatusUnprocessableEntity, Detail: "the documents would not come into force as the registries are now", Faults: faults})
+		writeProblem(w, api.Problem{Status: http.StatusUnprocessableEntity, Detail: "the documents would not become active as the registries are now", Faults: faults})
 		return
 	}
 	out := api.Preview{Changes: []api.CanaryChange{}}

@@ -16,9 +16,9 @@ import (
 //go:embed openapi.yaml
 var openAPI string
 
-// route is one path that is answered, with GET unless it says POST.
+// route is one path that is answered, with GET unless it says another method.
 type route struct {
-	path  string // as http.ServeMux reads it; may be led by "POST "
+	path  string // as http.ServeMux reads it; may be led by a method and a space
 	query []string
 	serve func(http.ResponseWriter, *http.Request)
 }
@@ -37,6 +37,7 @@ func (s *Server) routes() []route {
 		route{api.ClientsPath, with(), s.clients},
 		route{api.RejectedPath, with("source"), s.rejected},
 		route{api.CanariesPath, with("state", "team"), s.canaries},
+		route{"DELETE " + api.CanariesPath + "/{name}", []string{"team"}, s.forget},
 		route{"POST " + api.PreviewPath, []string{"file"}, s.preview},
 		route{api.EventsPath, []string{"kind", "namespace", "source", "object"}, s.events},
 		route{api.OpenAPIPath, nil, s.openAPI},
@@ -107,7 +108,7 @@ func mux(routes []route) http.Handler {
 
 // pattern is the route as http.ServeMux reads it.
 func (r route) pattern() string {
-	if strings.HasPrefix(r.path, http.MethodPost+" ") {
+	if strings.Contains(r.path, " ") {
 		return r.path
 	}
 	return http.MethodGet + " " + r.path
@@ -115,14 +116,18 @@ func (r route) pattern() string {
 
 // others names the methods by which the path of a request is answered, "" if by none.
 func others(m *http.ServeMux, r *http.Request) string {
-	for method, names := range map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"} {
+	var names []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
 		other := r.Clone(r.Context())
 		other.Method = method
-		if _, pattern := m.Handler(other); pattern != "" {
-			return names
+		if _, pattern := m.Handler(other); pattern == "" {
+			continue
+		}
+		if names = append(names, method); method == http.MethodGet {
+			names = append(names, http.MethodHead)
 		}
 	}
-	return ""
+	return strings.Join(names, ", ")
 }
 
 // onlyQuery refuses parameters that the route does not know, so that a misspelt filter does not return everything.

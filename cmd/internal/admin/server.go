@@ -1,6 +1,6 @@
 // Package admin serves what operators ask of a running bridge over HTTP: health, metrics, profiles and the API of package
-// api. Its invariant: nothing changes anything but one POST, which lets go what the guard holds back; no request can
-// hold up those who change what is served.
+// api. Its invariant: nothing changes anything but a POST, which lets go what the guard holds back, and a DELETE, which has a
+// canary document forgotten whose file has vanished; no request can hold up those who change what is served.
 package admin
 
 import (
@@ -64,6 +64,8 @@ type Canaries interface {
 	Canaries() []convert.CanaryView
 	// Preview is what would come of the entries if they took the place of those of the same names.
 	Preview(entries []canary.Entry) convert.CanaryPreview
+	// ForgetCanary forgets a document that is served though its file has vanished. The error says why it is not forgotten.
+	ForgetCanary(team, name string) error
 }
 
 // noCanaries are those of a bridge without any.
@@ -71,6 +73,7 @@ type noCanaries struct{}
 
 func (noCanaries) Canaries() []convert.CanaryView               { return nil }
 func (noCanaries) Preview([]canary.Entry) convert.CanaryPreview { return convert.CanaryPreview{} }
+func (noCanaries) ForgetCanary(string, string) error            { return errors.New("there are no documents") }
 
 // Options says where to listen and what to tell. All are set once.
 type Options struct {

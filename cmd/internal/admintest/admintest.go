@@ -41,6 +41,8 @@ type Bridge struct {
 	canaries []convert.CanaryView
 	changes  []convert.CanaryChange
 	refused  map[string][]canary.Fault
+
+	previewBy func([]canary.Entry) convert.CanaryPreview
 }
 
 // New makes a bridge that knows nothing and whose gate is closed.

@@ -1,6 +1,7 @@
 package admintest
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,14 +29,29 @@ func (b *Bridge) SetCanaries(list ...convert.CanaryView) {
 	b.canaries = list
 }
 
-// Preview is what SetPreview said last, for every document.
-func (b *Bridge) Preview([]canary.Entry) convert.CanaryPreview {
+// Preview is what SetPreview said last, for every document, or what SetPreviewBy's function says.
+func (b *Bridge) Preview(entries []canary.Entry) convert.CanaryPreview {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.previewBy != nil {
+		return b.previewBy(entries)
+	}
 	return convert.CanaryPreview{Changes: slices.Clone(b.changes), Faults: b.refused}
 }
 
-// SetRefused says why a document would not come into force.
+// ForgetCanary forgets a document of those that SetCanaries said, unless what it serves is what its file says.
+func (b *Bridge) ForgetCanary(team, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.canaries, func(v convert.CanaryView) bool { return v.Name == name && v.Team == team })
+	if i < 0 || b.canaries[i].State != convert.CanaryLastGood {
+		return errors.New("its file has it: delete it there")
+	}
+	b.canaries = slices.Delete(slices.Clone(b.canaries), i, i+1)
+	return nil
+}
+
+// SetRefused says why a document would not become active.
 func (b *Bridge) SetRefused(document string, faults ...canary.Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -47,6 +63,13 @@ func (b *Bridge) SetPreview(changes ...convert.CanaryChange) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.changes = changes
+}
+
+// SetPreviewBy has a function say what documents would change.
+func (b *Bridge) SetPreviewBy(f func([]canary.Entry) convert.CanaryPreview) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.previewBy = f
 }
 
 // parse takes a text for a document of that name; one with a colon has a fault.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/url"
 	"time"
 
 	"meshbridge/convert"
@@ -12,13 +13,22 @@ const (
 	PreviewPath  = CanariesPath + "/preview"
 )
 
+// CanaryPath is the path of a canary document.
+func CanaryPath(name string) string { return CanariesPath + "/" + url.PathEscape(name) }
+
+// CanarySuperseded is the state of a document that was active, and in whose place another one is now.
+const CanarySuperseded = "superseded"
+
+// FindingSuperseded is the class of findings about a place that another document has.
+const FindingSuperseded = CanarySuperseded
+
 // CanaryWaiting is the state of a document that is served but of which a client does not have all yet; the other states are
 // those of convert.
 const CanaryWaiting = "waiting"
 
 // CanaryStates lists the states of a document.
 func CanaryStates() []string {
-	return []string{convert.CanaryServing, CanaryWaiting, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding}
+	return []string{convert.CanaryServing, CanaryWaiting, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, CanarySuperseded}
 }
 
 // Canary is one canary document and what is served of it.
@@ -57,6 +67,12 @@ type CanaryWait struct {
 	Resource string `json:"resource"`          // the namespace/name of the VirtualService; "" for all of them
 	Seconds  *int   `json:"seconds,omitempty"` // until it is sent, rounded up; absent: it is not known when
 	Reason   string `json:"reason"`
+}
+
+// Forgotten is the answer of a bridge that forgot a document.
+type Forgotten struct {
+	Name string `json:"name"`
+	Team string `json:"team,omitempty"`
 }
 
 // Preview is what a file of canary documents would change.

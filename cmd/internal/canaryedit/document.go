@@ -223,6 +223,38 @@ func (d *document) remove(mapping *yaml.Node, key string) error {
 	return nil
 }
 
+// removeItems takes items out of a list, of which others are left.
+func (d *document) removeItems(list *yaml.Node, items []int) error {
+	for _, i := range items {
+		start, end, err := d.span(list.Content[i])
+		if err != nil {
+			return err
+		}
+		switch {
+		case !flow(list):
+			if start = d.lineStart(start); strings.TrimSpace(d.text[start:end])[0] != '-' {
+				return unfit(list.Content[i])
+			}
+			end = d.lineEnd(end)
+		case i+1 < len(list.Content):
+			if end, err = d.offset(list.Content[i+1]); err != nil {
+				return err
+			}
+		default: // with what stands behind the last one that is left
+			last := i - 1
+			for slices.Contains(items, last) {
+				last--
+			}
+			if _, start, err = d.span(list.Content[last]); err != nil {
+				return err
+			}
+			d.cuts = slices.DeleteFunc(d.cuts, func(c cut) bool { return c.start >= start }) // they are within this one
+		}
+		d.cuts = append(d.cuts, cut{start, end, ""})
+	}
+	return nil
+}
+
 // replaceEntry puts an entry in the place of another one.
 func (d *document) replaceEntry(mapping *yaml.Node, key, entry string) error {
 	start, end, err := d.entry(mapping, d.index(mapping, key))

@@ -3,8 +3,10 @@
 package canaryedit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +41,18 @@ func Edit(text []byte, name string, change Change) ([]byte, error) {
 	return nil, ErrNoDocument
 }
 
+// Alone is the text of a file with the document of a name alone, on the lines that it has there: all others are empty. It is nil
+// if there is no such document.
+func Alone(text []byte, name string) []byte {
+	for _, c := range split(text) {
+		if d, err := read(text[c.start:c.end]); err == nil && d.name() == name {
+			before := bytes.Count(text[:c.start], []byte("\n"))
+			return append(bytes.Repeat([]byte("\n"), before), text[c.start:c.end]...)
+		}
+	}
+	return nil
+}
+
 // Names lists the documents of a text that can be edited.
 func Names(text []byte) []string {
 	var names []string
@@ -50,13 +64,21 @@ func Names(text []byte) []string {
 	return names
 }
 
-// Weight gives a canary a weight in percent. The canary is named by its version or name; "" is the only one.
+// Weight gives a canary a weight in percent. The canary is named by its version or name; "" is the only one. Of several entries
+// of it that which has a weight gets it, else the first without headers, else the first.
 func Weight(canary string, percent int) Change {
 	return func(d *document) error {
-		i, c, err := d.canary(canary)
+		all, err := d.canary(canary)
 		if err != nil {
 			return err
 		}
+		i := all[0]
+		for _, key := range []string{"headers", "weight"} {
+			if at := slices.IndexFunc(all, func(i int) bool { return d.has(i, key) == (key == "weight") }); at >= 0 {
+				i = all[at]
+			}
+		}
+		c := d.entries()[i]
 		if c.Kind != yaml.MappingNode {
 			return fmt.Errorf("canaries[%d]: %w", i, ErrByHand)
 		}
@@ -75,11 +97,12 @@ func Weight(canary string, percent int) Change {
 // Promote makes a canary the primary, and removes all canaries. The canary is named as in Weight.
 func Promote(canary string) Change {
 	return func(d *document) error {
-		i, c, err := d.canary(canary)
+		all, err := d.canary(canary)
 		if err != nil {
 			return err
 		}
-		primary, err := d.selector(c)
+		i := all[0] // all of one name have one selector
+		primary, err := d.selector(d.entries()[i])
 		if err != nil {
 			return fmt.Errorf("canaries[%d]: %w", i, err)
 		}
@@ -102,14 +125,35 @@ func Promote(canary string) Change {
 	}
 }
 
-// Rollback removes all canaries. It is ErrNothing if there are none.
-func Rollback() Change {
+// Rollback removes a canary, named as in Weight, or all canaries where none is named. It is ErrNothing if there are none.
+func Rollback(canary string) Change {
 	return func(d *document) error {
-		if _, value := child(d.root, "canaries"); value == nil {
+		_, list := child(d.root, "canaries")
+		if list == nil {
 			return ErrNothing
 		}
-		d.expect = append(d.expect, func(doc map[string]any) { delete(doc, "canaries") })
-		return d.remove(d.root, "canaries")
+		if canary == "" {
+			d.expect = append(d.expect, func(doc map[string]any) { delete(doc, "canaries") })
+			return d.remove(d.root, "canaries")
+		}
+		all, err := d.canary(canary)
+		if err != nil {
+			return err
+		}
+		if len(all) == len(list.Content) {
+			return Rollback("")(d)
+		}
+		d.expect = append(d.expect, func(doc map[string]any) {
+			var left []any
+			entries, _ := doc["canaries"].([]any)
+			for i, entry := range entries {
+				if !slices.Contains(all, i) {
+					left = append(left, entry)
+				}
+			}
+			doc["canaries"] = left
+		})
+		return d.removeItems(list, all)
 	}
 }
 
@@ -126,41 +170,70 @@ func canaryIn(doc map[string]any, i int) map[string]any {
 // ErrNothing says that a document is already as it would become.
 var ErrNothing = errors.New("the document has no canaries")
 
-// canary finds a canary by its version or name; "" is the only one.
-func (d *document) canary(name string) (int, *yaml.Node, error) {
+// entries are those of canaries.
+func (d *document) entries() []*yaml.Node {
 	_, list := child(d.root, "canaries")
-	if list == nil || list.Kind == yaml.SequenceNode && len(list.Content) == 0 {
-		return 0, nil, ErrNothing
-	}
-	if list.Kind != yaml.SequenceNode {
-		return 0, nil, fmt.Errorf("canaries: %w", ErrByHand)
-	}
-	if name == "" && len(list.Content) == 1 {
-		return 0, list.Content[0], nil
-	}
-	var known []string
-	for i, c := range list.Content {
-		for _, key := range []string{"name", "version"} {
-			if _, v := child(c, key); v != nil && v.Value == name && name != "" {
-				return i, c, nil
-			}
-		}
-		known = append(known, called(c))
-	}
-	if name == "" {
-		return 0, nil, fmt.Errorf("it has %d canaries; name one: %s/%s", len(known), d.name(), strings.Join(known, " or "+d.name()+"/"))
-	}
-	return 0, nil, fmt.Errorf("it has no canary %q, but %s", name, strings.Join(known, ", "))
+	return list.Content
 }
 
-// called is the name by which a canary may be told from others.
-func called(c *yaml.Node) string {
-	for _, key := range []string{"version", "name"} {
-		if _, v := child(c, key); v != nil {
-			return v.Value
+// has reports whether an entry of canaries has a key.
+func (d *document) has(i int, key string) bool {
+	_, value := child(d.entries()[i], key)
+	return value != nil
+}
+
+// canary finds the entries of a canary by its name or version; "" is the only canary. A canary may have several, such as one
+// for each header and one with a weight.
+func (d *document) canary(name string) ([]int, error) {
+	_, list := child(d.root, "canaries")
+	if list == nil || list.Kind == yaml.SequenceNode && len(list.Content) == 0 {
+		return nil, ErrNothing
+	}
+	if list.Kind != yaml.SequenceNode {
+		return nil, fmt.Errorf("canaries: %w", ErrByHand)
+	}
+	var known []string
+	byName, byVersion := map[string][]int{}, map[string][]int{}
+	for i, c := range list.Content {
+		is, version := called(c)
+		byName[is] = append(byName[is], i)
+		if version != is {
+			byVersion[version] = append(byVersion[version], i)
+		}
+		if !slices.Contains(known, is) {
+			known = append(known, is)
 		}
 	}
-	return "one without a name"
+	all := byVersion[name]
+	switch {
+	case name == "" && len(known) == 1:
+		return byName[known[0]], nil
+	case name == "":
+		return nil, fmt.Errorf("it has %d canaries; name one: %s/%s", len(known), d.name(), strings.Join(known, " or "+d.name()+"/"))
+	case len(byName[name]) > 0:
+		return byName[name], nil
+	case len(all) == 0:
+		return nil, fmt.Errorf("it has no canary %q, but %s", name, strings.Join(known, ", "))
+	}
+	for _, i := range all {
+		is, _ := called(list.Content[i])
+		if first, _ := called(list.Content[all[0]]); is != first {
+			return nil, fmt.Errorf("it has canaries %s and %s of version %s; name one: %s/%s or %s/%s", first, is, name, d.name(), first, d.name(), is)
+		}
+	}
+	return all, nil
+}
+
+// called is the name by which a canary is told from others, as the bridge has it, and its version.
+func called(c *yaml.Node) (name, version string) {
+	name = "one without a name"
+	if _, v := child(c, "version"); v != nil {
+		name, version = v.Value, v.Value
+	}
+	if _, v := child(c, "name"); v != nil {
+		name = v.Value
+	}
+	return name, version
 }
 
 // selector is what a canary chooses its endpoints by, as the value of primary on one line.

@@ -1,8 +1,9 @@
 package canaryedit_test
 
 import (
-	"errors"
+	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 	"meshbridge/cmd/internal/canaryedit"
 )
 
-// change reads the words of a command line: weight NAME[/CANARY] N, promote NAME[/CANARY], rollback NAME.
+// change reads the words of a command line: weight NAME[/CANARY] N, promote NAME[/CANARY], rollback NAME[/CANARY].
 func change(t *testing.T, words string) (name string, c canaryedit.Change) {
 	t.Helper()
 	f := strings.Fields(words)
@@ -23,33 +24,45 @@ func change(t *testing.T, words string) (name string, c canaryedit.Change) {
 	case "promote":
 		return name, canaryedit.Promote(one)
 	case "rollback":
-		return name, canaryedit.Rollback()
+		return name, canaryedit.Rollback(one)
 	}
 	t.Fatalf("unknown change %q", words)
 	return "", nil
 }
 
+var update = flag.Bool("update", false, "write the golden files")
+
 // Each archive is a file, and what it becomes by each change of it.
 func TestOnlyWhatWasAskedForChanges(t *testing.T) {
-	for _, path := range []string{"testdata/block.txtar", "testdata/flow.txtar", "testdata/several.txtar"} {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
 		a, err := txtar.ParseFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := ""
-		for _, f := range a.Files {
+		var before []byte
+		for i, f := range a.Files {
 			if f.Name == "before" {
-				before = string(f.Data)
+				before = f.Data
 				continue
 			}
 			name, c := change(t, f.Name)
-			got, err := canaryedit.Edit([]byte(before), name, c)
+			got, err := canaryedit.Edit(before, name, c)
 			if err != nil {
 				t.Errorf("%s: %s: %v", path, f.Name, err)
 				continue
 			}
-			if diff := cmp.Diff(string(f.Data), string(got)); diff != "" {
-				t.Errorf("%s: %s: want (-), got (+):\n%s", path, f.Name, diff)
+			if diff := cmp.Diff(string(f.Data), string(got)); diff != "" && !*update {
+				t.Errorf("%s: %s: want (-), got (+); -update writes it:\n%s", path, f.Name, diff)
+			}
+			a.Files[i].Data = got
+		}
+		if *update {
+			if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}
@@ -76,7 +89,7 @@ func TestWhatCannotBeEditedSoIsRefused(t *testing.T) {
 		"name: a\ncanaries:\n- version: v2\n  weight: !!int 5\n":                                 canaryedit.Weight("", 10),
 		"name: a\ncanaries:\n- version: v2\n  weight:\n":                                         canaryedit.Weight("", 10),
 		"name: a\ncanaries:\n- &c {version: v2, weight: 1}\nother: *c\n":                         canaryedit.Weight("", 10),
-		"name: a\ncanaries:\n- &c {version: v2}\nother: *c\n":                                    canaryedit.Rollback(),
+		"name: a\ncanaries:\n- &c {version: v2}\nother: *c\n":                                    canaryedit.Rollback(""),
 		"name: a\ncanaries:\n- version: >\n    v2\n  headers: {a: |-\n b}\n":                     canaryedit.Promote(""),
 		"x: &c {version: v2}\nname: a\ncanaries:\n- <<: *c\n  headers: {a: b}\n":                 canaryedit.Promote(""),
 		"name: a\ncanaries: [{labels: {a: {b: c}}}]\n":                                           canaryedit.Promote(""),
@@ -101,12 +114,14 @@ func TestADocumentOrCanaryThatIsNotThereIsSaid(t *testing.T) {
 		change     canaryedit.Change
 		want       string
 	}{
-		{two, "b", canaryedit.Rollback(), "no document of that name"},
+		{two, "b", canaryedit.Rollback(""), "no document of that name"},
 		{two, "a", canaryedit.Weight("", 1), "it has 2 canaries; name one: a/v2 or a/gray"},
+		{"name: a\ncanaries: [{name: x, version: v2}, {name: y, version: v2}]\n", "a", canaryedit.Rollback("v2"), "it has canaries x and y of version v2; name one: a/x or a/y"},
+		{two, "a", canaryedit.Rollback("v3"), `it has no canary "v3", but v2, gray`},
 		{two, "a", canaryedit.Promote("v3"), `it has no canary "v3", but v2, gray`},
 		{"name: a\n", "a", canaryedit.Promote(""), "has no canaries"},
 		{"name: a\ncanaries: []\n", "a", canaryedit.Weight("", 1), "has no canaries"},
-		{"name: a\n", "a", canaryedit.Rollback(), "has no canaries"},
+		{"name: a\n", "a", canaryedit.Rollback(""), "has no canaries"},
 	} {
 		if _, err := canaryedit.Edit([]byte(c.text), c.name, c.change); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.text, err, c.want)
@@ -116,7 +131,11 @@ func TestADocumentOrCanaryThatIsNotThereIsSaid(t *testing.T) {
 
 // Whatever a file says, an edit is made or refused, and never empties it.
 func FuzzEdit(f *testing.F) {
-	for _, path := range []string{"testdata/block.txtar", "testdata/flow.txtar", "testdata/several.txtar"} {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		f.Fatal(paths, err)
+	}
+	for _, path := range paths {
 		a, err := txtar.ParseFile(path)
 		if err != nil {
 			f.Fatal(err)
@@ -127,7 +146,7 @@ func FuzzEdit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for _, name := range canaryedit.Names(text) {
-			for _, c := range []canaryedit.Change{canaryedit.Weight("", 7), canaryedit.Weight("v2", 70), canaryedit.Promote("v2"), canaryedit.Promote(""), canaryedit.Rollback()} {
+			for _, c := range []canaryedit.Change{canaryedit.Weight("", 7), canaryedit.Weight("v2", 70), canaryedit.Promote("v2"), canaryedit.Promote(""), canaryedit.Rollback(""), canaryedit.Rollback("v2")} {
 				got, err := canaryedit.Edit(text, name, c)
 				if err == nil && len(got) == 0 {
 					t.Errorf("%q became nothing", text)
@@ -137,45 +156,8 @@ func FuzzEdit(f *testing.F) {
 	})
 }
 
-func TestAFileIsReplacedAtOnceAndKeepsItsMode(t *testing.T) {
-	dir := t.TempDir()
-	path := dir + "/echo.yaml"
-	if err := os.WriteFile(path, []byte("name: echo\n"), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	was, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = was.Close() }() // it was read
-	if err := canaryedit.Write(path, []byte("name: echo # new\n")); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("%v, mode %v", err, info.Mode())
-	}
-	old := make([]byte, 100)
-	if n, _ := was.Read(old); string(old[:n]) != "name: echo\n" {
-		t.Errorf("who had the file open reads %q", old[:n])
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-func TestALinkAndAReadOnlyFileAreNotReplaced(t *testing.T) {
-	dir := t.TempDir()
-	path, link := dir+"/echo.yaml", dir+"/link.yaml"
-	if err := errors.Join(os.WriteFile(path, []byte("name: echo\n"), 0o444), os.Symlink(path, link)); err != nil {
-		t.Fatal(err)
-	}
-	for file, want := range map[string]string{path: "read-only", link: "is a link", dir + "/none.yaml": "no such file"} {
-		if err := canaryedit.Write(file, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", file, err, want)
-		}
-	}
-}
+// nobodys says that no file is a team's.
+func nobodys(string) string { return "" }
 
 func TestTheFirstFileByPathHasTheDocument(t *testing.T) {
 	dir := t.TempDir()
@@ -186,14 +168,57 @@ func TestTheFirstFileByPathHasTheDocument(t *testing.T) {
 	}
 	globs := []string{dir + "/b*", dir + "/*.yaml"}
 	for name, want := range map[string]string{"x": "a.yaml", "y": "a.yaml", "z": "c.yaml"} {
-		if f, err := canaryedit.Find(globs, name); err != nil || f.Path != dir+"/"+want {
+		if f, err := canaryedit.Find(globs, nobodys, name, ""); err != nil || f.Path != dir+"/"+want {
 			t.Errorf("%s: %s, %v", name, f.Path, err)
 		}
 	}
-	if _, err := canaryedit.Find(globs, "d"); err == nil || !strings.Contains(err.Error(), "there are y, x, x, z") {
+	if _, err := canaryedit.Find(globs, nobodys, "d", ""); err == nil || !strings.Contains(err.Error(), "there are y, x, x, z") {
 		t.Errorf("%v", err)
 	}
-	if _, err := canaryedit.Find([]string{dir + "/none/*"}, "d"); err == nil || !strings.Contains(err.Error(), "there are no others") {
+	if _, err := canaryedit.Find([]string{dir + "/none/*"}, nobodys, "d", ""); err == nil || !strings.Contains(err.Error(), "there are no others") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestADocumentOfSeveralTeamsIsFoundByItsTeam(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a-blue.yaml": "name: x\n", "b-red.yaml": "name: x\n", "c-red.yaml": "name: x\n---\nname: y\n", "d.yaml": "name: z\n"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	team := func(path string) string {
+		for _, name := range []string{"blue", "red"} {
+			if strings.Contains(path, name) {
+				return name
+			}
+		}
+		return ""
+	}
+	for _, c := range []struct{ name, team, file, wrong string }{
+		{name: "x", team: "blue", file: "a-blue.yaml"},
+		{name: "x", team: "red", file: "b-red.yaml"},
+		{name: "y", file: "c-red.yaml"},
+		{name: "z", file: "d.yaml"},
+		{name: "x", wrong: dir + "/a-blue.yaml (team blue), " + dir + "/b-red.yaml (team red); name the team with --team"},
+		{name: "y", team: "blue", wrong: `no document "y" can be edited in the files of team blue; there are x`},
+	} {
+		f, err := canaryedit.Find([]string{dir + "/*.yaml"}, team, c.name, c.team)
+		switch {
+		case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)):
+			t.Errorf("%s of %q: %v, want %s", c.name, c.team, err, c.wrong)
+		case c.wrong == "" && (err != nil || f.Path != dir+"/"+c.file):
+			t.Errorf("%s of %q: %s, %v", c.name, c.team, f.Path, err)
+		}
+	}
+}
+
+func TestADocumentAloneStaysOnItsLines(t *testing.T) {
+	const text = "%YAML 1.2\n---\nname: a\n--- # b\nname: b\nweight: 1\n---\nname: c\n"
+	if got, want := string(canaryedit.Alone([]byte(text), "b")), "\n\n\n--- # b\nname: b\nweight: 1\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := canaryedit.Alone([]byte(text), "d"); got != nil {
+		t.Errorf("%q", got)
 	}
 }

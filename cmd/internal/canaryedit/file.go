@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,25 +14,54 @@ import (
 type File struct {
 	Path string
 	Text []byte
+	Team string // whose file it is; "" is nobody's
 }
 
-// Find reads the file that has the document of a name, as the bridge finds it: of several the first by path. The globs are
-// those of canary.files. An error lists the documents that there are.
-func Find(globs []string, name string) (File, error) {
+// Find reads the file that has the document of a name, as the bridge finds it: of several files of one team the first by path.
+// Names are per team, so where several teams have such a document, team must say which; "" is any. The globs are those of
+// canary.files, and teamOf says whose file a path is. An error lists the documents that there are.
+func Find(globs []string, teamOf func(path string) string, name, team string) (File, error) {
 	files, err := Files(globs)
+	var found []File
 	var known []string
 	for _, f := range files {
+		if f.Team = teamOf(f.Path); team != "" && f.Team != team {
+			continue
+		}
 		names := Names(f.Text)
-		if slices.Contains(names, name) {
-			return f, nil
+		sameTeam := func(o File) bool { return o.Team == f.Team }
+		if slices.Contains(names, name) && !slices.ContainsFunc(found, sameTeam) {
+			found = append(found, f)
 		}
 		known = append(known, names...)
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return File{}, ambiguous(name, found)
+	}
+	where := strings.Join(globs, ", ")
+	if team != "" {
+		where = "the files of team " + team
 	}
 	is := "there are no others"
 	if len(known) > 0 {
 		is = "there are " + strings.Join(known, ", ")
 	}
-	return File{}, errors.Join(fmt.Errorf("no document %q can be edited in %s; %s", name, strings.Join(globs, ", "), is), err)
+	return File{}, errors.Join(fmt.Errorf("no document %q can be edited in %s; %s", name, where, is), err)
+}
+
+func ambiguous(name string, found []File) error {
+	var places []string
+	for _, f := range found {
+		of := "team " + f.Team
+		if f.Team == "" {
+			of = "no team"
+		}
+		places = append(places, fmt.Sprintf("%s (%s)", f.Path, of))
+	}
+	return fmt.Errorf("there are several documents %q: %s; name the team with --team", name, strings.Join(places, ", "))
 }
 
 // Files reads the files that match, by path, as far as they can be read; the error joins why others cannot.
@@ -51,38 +77,10 @@ func Files(globs []string) ([]File, error) {
 				errs = append(errs, f.Err)
 				continue
 			}
-			files = append(files, File{f.Path, f.Data})
+			files = append(files, File{Path: f.Path, Text: f.Data})
 		}
 	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	files = slices.CompactFunc(files, func(a, b File) bool { return a.Path == b.Path })
 	return files, errors.Join(errs...)
-}
-
-// Write replaces a file at once and keeps its mode and its owner, since the bridge has to read it. It refuses what is not the file itself but a link to it, as on a mount of
-// a ConfigMap, and what is read-only.
-func Write(path string, text []byte) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a link, as on the mount of a ConfigMap: edit what it comes from", path)
-	case info.Mode()&0o200 == 0:
-		return fmt.Errorf("%s is read-only", path)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // hidden, so that no glob finds it
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(text)
-	err = errors.Join(err, keepOwner(temp, info), temp.Chmod(info.Mode().Perm()), temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temp.Name()))
-	}
-	return nil
 }

@@ -25,7 +25,7 @@ func TestAFileKeepsItsOwner(t *testing.T) {
 		return stat.Uid, stat.Gid
 	}
 	uid, gid := owner()
-	if err := canaryedit.Write(path, []byte("name: new\n")); err != nil {
+	if err := canaryedit.Update(t.Context(), path, to("name: new\n")); err != nil {
 		t.Fatal(err)
 	}
 	if u, g := owner(); u != uid || g != gid {

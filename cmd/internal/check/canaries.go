@@ -18,24 +18,53 @@ func canaries(b Bridge) []Section {
 		return []Section{{Name: "canaries", Fine: "no documents"}}
 	}
 	subsets, rollouts := Section{Name: "subsets"}, Section{Name: "rollouts"}
+	tls := tlsPorts(b.Services)
 	for _, c := range b.Canaries {
 		for _, f := range merged(c.Findings) {
 			switch f.class {
 			case convert.FindingEmpty, convert.FindingOverlap:
 				subsets.add(!f.trouble(c), f.words(c), "")
-			case convert.FindingUnknown:
+			case convert.FindingUnknown, api.FindingSuperseded:
 			case convert.FindingRetire:
 				rollouts.add(true, f.words(c), "meshbridge canary promote "+c.Name+" writes it into the file")
 			default:
 				rollouts.add(!f.trouble(c), f.words(c), "")
 			}
 		}
+		rollouts.cutTLS(c, tls)
 		if len(c.Waiting) > 0 {
 			rollouts.add(true, fmt.Sprintf("%s: %s at %s", label(c), waitWords(c), clientNames(c.Waiting)),
 				"an istiod gets a route when it has held the route's subsets for canary.settle; until then it keeps the former one")
 		}
 	}
 	return []Section{documents(b.Canaries), subsets, rollouts}
+}
+
+// tlsPorts are the ports of hosts that speak TLS to their clients.
+func tlsPorts(services []api.Service) map[string][]uint32 {
+	ports := map[string][]uint32{}
+	for _, svc := range services {
+		for _, port := range svc.Ports {
+			if port.Protocol == "HTTPS" || port.Protocol == "TLS" {
+				ports[svc.Host] = append(ports[svc.Host], port.Number)
+			}
+		}
+	}
+	return ports
+}
+
+// cutTLS tells of the ports at which a document cuts TLS with names of others.
+func (s *Section) cutTLS(c api.Canary, ports map[string][]uint32) {
+	for _, svc := range c.Services {
+		for _, port := range ports[svc.Host] {
+			s.add(true, label(c)+" at "+svc.Host+": "+CutTLS(svc.Host, port), "who asks for other names there needs a host of its own, without a document")
+		}
+	}
+}
+
+// CutTLS words what a document does to a port of TLS: a VirtualService that routes it compares the name that a client asks for.
+func CutTLS(host string, port uint32) string {
+	return fmt.Sprintf("port %d is routed by the name that clients ask for (SNI): TLS for another name than %s goes to PassthroughCluster, which it would not without a document", port, host)
 }
 
 // maxFaults bounds the faults of a document that are shown.
@@ -48,23 +77,53 @@ func documents(list []api.Canary) Section {
 	for _, c := range list {
 		if len(c.Faults) > 0 {
 			invalid++
-			s.add(false, heading(c), strings.Join(faultLines(c), "\n    "))
 		}
-		unknown := false
-		for _, f := range merged(c.Findings) {
-			if f.class == convert.FindingUnknown {
-				unknown = true
-				s.add(true, f.words(c), "")
-			}
-		}
-		if c.State == convert.CanaryPending && len(c.Faults) == 0 && !unknown {
-			s.add(true, heading(c), "")
-		}
+		s.document(c)
 	}
 	if invalid > 0 {
 		s.Verdict = fmt.Sprintf("%d of %d invalid", invalid, len(list))
 	}
 	return s
+}
+
+// document judges one: whatever of it is not served as its team believes is trouble.
+func (s *Section) document(c api.Canary) {
+	unknown, superseded := []finding(nil), []string(nil)
+	for _, f := range merged(c.Findings) {
+		switch f.class {
+		case convert.FindingUnknown:
+			unknown = append(unknown, f)
+		case api.FindingSuperseded:
+			superseded = append(superseded, f.words(c))
+		}
+	}
+	switch {
+	case len(c.Faults) > 0:
+		s.add(false, heading(c), strings.Join(faultLines(c), "\n    "))
+	case c.State == api.CanarySuperseded:
+		s.add(false, heading(c), strings.Join(superseded, "\n"))
+		superseded = nil
+	case c.State == convert.CanaryLastGood:
+		s.add(false, heading(c), "if its file is gone for good: "+forgetCommand(c))
+	case c.State == convert.CanaryHeld:
+		s.add(false, heading(c), "")
+	case c.State == convert.CanaryPending && len(unknown) == 0:
+		s.add(false, heading(c), "meshbridge get services lists those that there are")
+	}
+	for _, f := range unknown {
+		s.add(false, f.words(c), "")
+	}
+	for _, line := range superseded {
+		s.add(true, line, "")
+	}
+}
+
+func forgetCommand(c api.Canary) string {
+	command := "meshbridge canary forget " + c.Name
+	if c.Team != "" {
+		command += " --team " + c.Team
+	}
+	return command
 }
 
 // heading says what is made of a document.
@@ -74,7 +133,8 @@ func heading(c api.Canary) string {
 		of = "team " + c.Team + ", " + of
 	}
 	is := map[string]string{
-		convert.CanaryPending:    "no host of its services is known yet",
+		convert.CanaryPending:    "no host of its services is known",
+		api.CanarySuperseded:     "not active, since another document has its place",
 		convert.CanaryHeld:       "not served, and nothing is in its place",
 		convert.CanaryResponding: "rules at fault answer their requests, all else is served",
 	}[c.State]

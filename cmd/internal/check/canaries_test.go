@@ -36,7 +36,15 @@ func invalid(ago func(time.Duration) *time.Time) func(*check.Bridge) {
 		early := api.Canary{Name: "early", File: "early.yaml", State: convert.CanaryPending}
 		guess := api.Canary{Name: "guess", File: "guess.yaml", State: convert.CanaryPending,
 			Findings: []api.CanaryFinding{{Class: convert.FindingUnknown, Warning: true, Host: "gues.mesh", Text: "no service of this host is known: it may come later"}}}
-		b.Canaries = []api.Canary{unread, early, last, responding, guess, held, document("fine", "")}
+		partly := document("partly", "red")
+		partly.Findings = guess.Findings
+		gone := document("gone", "red")
+		gone.State = convert.CanaryLastGood
+		lost := document("lost", "blue")
+		lost.State, lost.Findings = api.CanarySuperseded, []api.CanaryFinding{{Class: api.FindingSuperseded, Warning: true, Host: "lost.mesh", Text: "document other of team red has primary and weights"}}
+		pushed := document("pushed", "blue")
+		pushed.Findings = []api.CanaryFinding{{Class: api.FindingSuperseded, Warning: true, Text: "document other of team red has gateway a/b, hosts *, prefix /"}}
+		b.Canaries = []api.Canary{unread, early, last, responding, guess, held, document("fine", ""), partly, gone, lost, pushed}
 	}
 }
 
@@ -58,7 +66,9 @@ func rollouts(b *check.Bridge) {
 	unacked.State, unacked.Waiting = api.CanaryWaiting, []api.CanaryWait{{Client: "sidecar~1~istiod-0.istio-system~x", Resource: "registries/mb-early.mesh"}}
 	fresh := document("fresh", "")
 	fresh.State, fresh.Waiting = api.CanaryWaiting, []api.CanaryWait{{Client: "sidecar~1~istiod-2.istio-system~x"}}
-	b.Canaries = []api.Canary{fresh, unacked, waiting, done, idle, lane}
+	tls := document("tls", "")
+	b.Services = []api.Service{{Host: "tls.mesh", Ports: []api.Port{{Number: 80, Protocol: "HTTP"}, {Number: 443, Protocol: "HTTPS"}}}, {Host: "no-document.mesh", Ports: []api.Port{{Number: 443, Protocol: "TLS"}}}}
+	b.Canaries = []api.Canary{fresh, unacked, waiting, done, idle, lane, tls}
 }
 
 // astray is a bridge with documents that send requests where nobody wants them.

@@ -28,8 +28,8 @@ type Bridge struct {
 	Clients   []api.Client
 	Resources []api.Resource
 	Canaries  []api.Canary
-	Services  []api.Service  // only of replicas
-	Objects   []api.Resource // with their objects; only those to compare with a cluster's
+	Services  []api.Service  // only of replicas and of bridges with documents of canaries
+	Objects   []api.Resource // with their objects; only those to compare with a cluster's, or with the namespaces of gateways
 }
 
 // Finding is one thing that is wrong or could be better.
@@ -69,14 +69,17 @@ func Ask(ctx context.Context, c *client.Client, replica, objects bool) Bridge {
 		func() (err error) { b.Resources, err = c.Resources(ctx, nil); return },
 		func() (err error) { b.Canaries, err = c.Canaries(ctx, nil); return },
 	}
-	if replica {
-		steps = append(steps, func() (err error) { b.Services, err = c.Services(ctx, nil); return })
-	}
-	for _, kind := range []store.Kind{store.DestinationRule, store.VirtualService} {
-		if !objects {
-			break
+	steps = append(steps, func() (err error) {
+		if replica || len(b.Canaries) > 0 {
+			b.Services, err = c.Services(ctx, nil)
 		}
+		return err
+	})
+	for _, kind := range []store.Kind{store.DestinationRule, store.VirtualService} {
 		steps = append(steps, func() error {
+			if !objects && (kind != store.VirtualService || !narrow(b.Resources, kind.Kind)) {
+				return nil
+			}
 			list, err := c.Resources(ctx, url.Values{"kind": {kind.Kind}, "object": {"true"}})
 			b.Objects = append(b.Objects, list...)
 			return err
@@ -88,6 +91,13 @@ func Ask(ctx context.Context, c *client.Client, replica, objects bool) Bridge {
 		}
 	}
 	return b
+}
+
+// narrow reports whether an object of a kind is not for all namespaces.
+func narrow(resources []api.Resource, kind string) bool {
+	return slices.ContainsFunc(resources, func(r api.Resource) bool {
+		return r.Kind == kind && len(r.ExportTo) > 0 && !slices.Contains(r.ExportTo, "*")
+	})
 }
 
 // Judge lists what is to be said about bridges that serve the same istiods, and about what others have in their cluster; nil

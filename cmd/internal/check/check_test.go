@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/tools/txtar"
+	networkingpb "istio.io/api/networking/v1alpha3"
 
 	"meshbridge/cmd/internal/admintest"
 	"meshbridge/cmd/internal/api"
@@ -202,6 +204,38 @@ func TestARunningBridgeIsAskedForAllThatIsJudged(t *testing.T) {
 	got := check.Ask(t.Context(), c, true, true)
 	if got.Err != nil || len(got.Services) != 1 || !got.Ready || len(got.Sources) != 1 || len(got.Rejected) != 1 || len(got.Clients) != 1 || len(got.Resources) != 3 || len(got.Canaries) != 1 || len(got.Objects) != 2 || got.Objects[1].Object == nil {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestRoutesThatAreNotForAllAreReadWithoutACluster(t *testing.T) {
+	for to, want := range map[string]int{"*": 0, ".": 1} {
+		b := admintest.New()
+		b.Store.Apply(store.Change{Put: []*store.Resource{admintest.DestinationRule(t, "a.mesh", "v1"), admintest.Resource(t, store.VirtualService, "a.mesh",
+			&networkingpb.VirtualService{Hosts: []string{"a.mesh"}, Gateways: []string{"edge/gw"}, ExportTo: []string{to}})}, Open: true})
+		c, err := client.New(b.Start(t, nil), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if got := check.Ask(t.Context(), c, false, false); got.Err != nil || len(got.Objects) != want {
+			t.Errorf("exported to %s: %v %+v", to, got.Err, got.Objects)
+		}
+	}
+}
+
+func TestPortsAreAskedForWhereThereAreDocuments(t *testing.T) {
+	for n := range 2 {
+		b := admintest.New()
+		b.Store.Apply(store.Change{Put: []*store.Resource{admintest.ServiceEntry(t, "a.mesh")}, Open: true})
+		b.SetCanaries(slices.Repeat([]convert.CanaryView{admintest.Canary("a", "", "a.mesh", 50)}, n)...)
+		c, err := client.New(b.Start(t, nil), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if got := check.Ask(t.Context(), c, false, false); got.Err != nil || len(got.Services) != n {
+			t.Errorf("with %d documents: %v %+v", n, got.Err, got.Services)
+		}
 	}
 }
 

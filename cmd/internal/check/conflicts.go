@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/kube"
@@ -21,22 +22,31 @@ type Kubernetes struct {
 // says what would happen.
 func conflicts(b Bridge, cluster *Kubernetes) Section {
 	s := Section{Name: "conflicts"}
+	ours := servedOf(b)
 	if cluster == nil {
 		s.Verdict = "skipped (no Kubernetes access)"
+		ours.gateways(&s)
 		s.possible(b.Resources)
 		return s
 	}
 	if cluster.Err != nil {
 		s.add(false, cluster.Err.Error(), "the bridge's own checks go on; name the API as meshbridge check --help says")
-		return s
 	}
-	s.Fine = fmt.Sprintf("%s and %s of others", count(len(cluster.Rules), "DestinationRule"), count(len(cluster.Routes), "VirtualService"))
-	ours := servedOf(b.Objects)
+	s.Fine = fmt.Sprintf("%s, %s, %s and %s of others", count(len(cluster.Rules), "DestinationRule"), count(len(cluster.Routes), "VirtualService"),
+		count(len(cluster.Entries), "ServiceEntry"), count(len(cluster.Services), "Service"))
+	ours.gateways(&s)
 	for _, theirs := range cluster.Rules {
 		ours.rule(&s, theirs)
 	}
 	for _, theirs := range cluster.Routes {
 		ours.route(&s, theirs)
+		ours.delegated(&s, theirs)
+	}
+	for _, theirs := range cluster.Entries {
+		ours.entry(&s, theirs)
+	}
+	for _, theirs := range cluster.Services {
+		ours.service(&s, theirs)
 	}
 	return s
 }
@@ -73,13 +83,20 @@ const (
 type served struct {
 	rules  []kube.Rule
 	routes []kube.Route        // those of sidecars
+	others []kube.Route        // those of gateways, and delegates
 	needed map[string][]string // by host, the subsets that the routes name
+	hosts  map[string][]kube.Meta
 }
 
 // servedOf reads the bridge's objects. One that cannot be read is the bridge's own fault, and was judged before it was served.
-func servedOf(objects []api.Resource) served {
-	ours := served{needed: map[string][]string{}}
-	for _, r := range objects {
+func servedOf(b Bridge) served {
+	ours := served{needed: map[string][]string{}, hosts: map[string][]kube.Meta{}}
+	for _, r := range b.Resources {
+		if r.Kind == store.ServiceEntry.Kind {
+			ours.hosts[r.Host] = append(ours.hosts[r.Host], kube.Meta{Namespace: r.Namespace, Name: r.Name, Created: createdAt(r), ExportTo: r.ExportTo})
+		}
+	}
+	for _, r := range b.Objects {
 		var meta *kube.Meta
 		switch r.Kind {
 		case store.DestinationRule.Kind:
@@ -98,19 +115,25 @@ func servedOf(objects []api.Resource) served {
 				ours.needed[host] = append(ours.needed[host], subsets...)
 			}
 			if !route.Mesh() {
-				continue // at gateways the routes of all are joined
+				ours.others = append(ours.others, route) // at gateways the routes of all are joined
+				continue
 			}
 			ours.routes = append(ours.routes, route)
 			meta = &ours.routes[len(ours.routes)-1].Meta
 		default:
 			continue
 		}
-		meta.Created = convert.Created()
-		if r.Created != nil {
-			meta.Created = *r.Created
-		}
+		meta.Created = createdAt(r)
 	}
 	return ours
+}
+
+// createdAt is what istiod takes for an object's age.
+func createdAt(r api.Resource) time.Time {
+	if r.Created != nil {
+		return *r.Created
+	}
+	return convert.Created()
 }
 
 // effect is what an object of somebody else and those of the bridge do to each other, at one or several hosts alike.

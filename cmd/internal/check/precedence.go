@@ -20,7 +20,7 @@ func (ours served) rule(s *Section, theirs kube.Rule) {
 	for _, our := range ours.rules {
 		exact, covers := theirs.Host == our.Host, kube.Covers(theirs.Host, our.Host)
 		near := theirs.Namespace == our.Namespace
-		root := theirs.Namespace == rootNamespace && !private(theirs.Meta)
+		root := theirs.Namespace == rootNamespace && !slices.Equal(theirs.ExportTo, []string{"."})
 		switch {
 		case !exact && !covers:
 		case exact && near && theirs.Name == our.Name:
@@ -92,7 +92,7 @@ func missingSubsets(r kube.Rule, needed []string) []string {
 }
 
 // route says what a VirtualService of somebody else and the bridge's do to each other. For sidecars one alone holds for a
-// host: that which is exported to the client's own namespace only, else the oldest; a host written out before a wildcard.
+// host: the first in the order of nearness, and of those as near the oldest; a host written out before a wildcard.
 func (ours served) route(s *Section, theirs kube.Route) {
 	if !theirs.Mesh() {
 		return
@@ -102,7 +102,9 @@ func (ours served) route(s *Section, theirs kube.Route) {
 		for _, host := range our.Hosts {
 			switch {
 			case slices.Contains(theirs.Hosts, host):
-				c.add(host, taken(theirs, our, host))
+				if e := taken(theirs, our, host); e.text != "" {
+					c.add(host, e)
+				}
 			case slices.ContainsFunc(theirs.Hosts, func(h string) bool { return kube.Covers(h, host) }):
 				c.add(host, effect{true, "the bridge's VirtualService is for the host itself and holds, not this one", "nothing to do if that is meant"})
 			}
@@ -113,13 +115,28 @@ func (ours served) route(s *Section, theirs kube.Route) {
 
 // taken says who has a host that both are for.
 func taken(theirs, our kube.Route, host string) effect {
-	alone := private(theirs.Meta)
-	if !alone && !older(theirs.Meta, our.Meta) {
-		return effect{true, "the bridge's is older and holds, not this one", "nothing to do if that is meant (canary.precedence)"}
-	}
 	text, remedy := "it holds, and not the bridge's", yieldRemedy
-	if alone {
-		text, remedy = "for clients in namespace "+theirs.Namespace+" "+text, delegateRemedy
+	if spaces, all := theirs.Exported(); !all {
+		lost, met := []string(nil), false
+		for _, namespace := range spaces {
+			if nearness(our.Meta, namespace) == unseen {
+				continue
+			}
+			if met = true; before(theirs.Meta, our.Meta, namespace) {
+				lost = append(lost, namespace)
+			}
+		}
+		switch {
+		case !met:
+			return effect{}
+		case len(lost) == 0:
+			return effect{true, "the bridge's is exported as near, and is older: it holds, not this one", "nothing to do if that is meant (canary.precedence)"}
+		}
+		text, remedy = "for clients in namespace "+strings.Join(lost, ", ")+" "+text, delegateRemedy
+	} else if _, all := our.Exported(); !all {
+		return effect{true, "the bridge's is exported to some namespaces alone, and holds there, not this one", "nothing to do if that is meant"}
+	} else if !older(theirs.Meta, our.Meta) {
+		return effect{true, "the bridge's is older and holds, not this one", "nothing to do if that is meant (canary.precedence)"}
 	}
 	if slices.ContainsFunc(our.Subsets[host], func(subset string) bool { return slices.Contains(theirs.Subsets[host], subset) }) {
 		return effect{true, text + ": canaries get what it routes to the bridge's subsets", "nothing to do if that is meant; else " + remedy}
@@ -127,8 +144,35 @@ func taken(theirs, our kube.Route, host string) effect {
 	return effect{text: text + ": canaries get nothing", remedy: remedy}
 }
 
-// private reports whether an object is for the clients of its own namespace only.
-func private(m kube.Meta) bool { return slices.Equal(m.ExportTo, []string{"."}) }
+// The order in which Istio looks for the VirtualService of a host, for the clients of a namespace.
+const (
+	private = iota // of the namespace itself, and for it
+	named          // exported to the namespace by its name
+	public         // exported to all
+	unseen         // not for it
+)
+
+// nearness is where Istio finds an object for the clients of a namespace.
+func nearness(m kube.Meta, namespace string) int {
+	spaces, all := m.Exported()
+	switch {
+	case all:
+		return public
+	case !slices.Contains(spaces, namespace):
+		return unseen
+	case namespace == m.Namespace:
+		return private
+	}
+	return named
+}
+
+// before reports whether Istio finds an object before another for the clients of a namespace.
+func before(a, b kube.Meta, namespace string) bool {
+	if x, y := nearness(a, namespace), nearness(b, namespace); x != y {
+		return x < y
+	}
+	return older(a, b)
+}
 
 // older reports whether Istio takes an object before another: by age, then name, then namespace.
 func older(a, b kube.Meta) bool {

@@ -92,10 +92,21 @@ func (c *Client) Canaries(ctx context.Context, q url.Values) ([]api.Canary, erro
 	return list[api.Canary](ctx, c, api.CanariesPath, q)
 }
 
-// Preview tells what the documents in a file's text would change. A *ProblemError may list their faults.
+// Preview tells what the documents in a file's text would change. The file is its path, by which its team is known. A *ProblemError may list their faults.
 func (c *Client) Preview(ctx context.Context, file string, text []byte) (api.Preview, error) {
 	var out api.Preview
 	err := c.send(ctx, http.MethodPost, api.PreviewPath, url.Values{"file": {file}}, text, &out)
+	return out, err
+}
+
+// Forget has the bridge forget a document that it keeps though its file has vanished; team is whose it is, "" if only one has that name.
+func (c *Client) Forget(ctx context.Context, team, name string) (api.Forgotten, error) {
+	var out api.Forgotten
+	q := url.Values{}
+	if team != "" {
+		q.Set("team", team)
+	}
+	err := c.send(ctx, http.MethodDelete, api.CanaryPath(name), q, nil, &out)
 	return out, err
 }
 

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"meshbridge/cmd/internal/api"
+	"meshbridge/convert"
 )
 
 func canaryColumns(now clock) []column[api.Canary] {
 	return []column[api.Canary]{
 		{name: "NAME", cell: func(c api.Canary) string { return orDash(c.Name) }},
 		{name: "TEAM", cell: func(c api.Canary) string { return orDash(c.Team) }},
-		{name: "STATE", cell: CanaryState},
+		{name: "STATE", cell: stateCell},
 		{name: "SINCE", cell: func(c api.Canary) string { return now.age(c.Since) }},
 		{name: "SERVICES", cell: func(c api.Canary) string { return strconv.Itoa(len(c.Services)) }},
 		{name: "CANARIES", cell: func(c api.Canary) string { return orDash(strings.Join(canaryWords(c), "; ")) }},
@@ -21,6 +22,24 @@ func canaryColumns(now clock) []column[api.Canary] {
 		{name: "ENDPOINTS", wide: true, cell: func(c api.Canary) string { return orDash(strings.Join(endpointWords(c), ",")) }},
 		{name: "FAULTS", wide: true, cell: func(c api.Canary) string { return strconv.Itoa(len(c.Faults)) }},
 		{name: "FILE", wide: true, cell: func(c api.Canary) string { return orDash(c.File) }},
+	}
+}
+
+// stateCell words a document's state, and what of its services nobody knows.
+func stateCell(c api.Canary) string {
+	var unknown []string
+	for _, f := range c.Findings {
+		if f.Class == convert.FindingUnknown {
+			unknown = append(unknown, f.Host)
+		}
+	}
+	switch state := CanaryState(c); len(unknown) {
+	case 0:
+		return state
+	case 1:
+		return state + " (unknown: " + unknown[0] + ")"
+	default:
+		return fmt.Sprintf("%s (%d unknown services)", state, len(unknown))
 	}
 }
 

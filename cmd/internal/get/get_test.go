@@ -17,6 +17,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"meshbridge/cmd/internal/admintest"
+	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/client"
 	"meshbridge/cmd/internal/get"
 	"meshbridge/convert"
@@ -55,7 +56,11 @@ func world(t *testing.T) *admintest.Bridge {
 	lane.Faults = []canary.Fault{{Path: "canaries[0].version", Text: "v9 is unknown; billing.mesh has v1, v2"}}
 	plain := admintest.Canary("plain", "", "plain.mesh", 0)
 	plain.Services[0].Routes = plain.Services[0].Routes[1:]
-	b.SetCanaries(convert.CanaryView{File: "/etc/meshbridge/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}, echo, lane, plain)
+	typo := admintest.Canary("typo", "", "typo.mesh", 0)
+	typo.Findings = []convert.CanaryFinding{{Class: convert.FindingUnknown, Host: "tpyo.mesh"}}
+	typos := convert.CanaryView{Name: "typos", File: "typos.yaml", State: convert.CanaryPending, Findings: []convert.CanaryFinding{{Class: convert.FindingUnknown, Host: "a"}, {Class: convert.FindingUnknown, Host: "b"}}}
+	superseded := convert.CanaryView{Name: "lost", Team: "red", File: "lost.yaml", State: api.CanarySuperseded}
+	b.SetCanaries(convert.CanaryView{File: "/etc/meshbridge/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}, echo, lane, plain, typo, typos, superseded)
 	return b
 }
 

@@ -1,4 +1,4 @@
-// Package kube reads the DestinationRules and VirtualServices of a cluster from its Kubernetes API. Its invariant: it only
+// Package kube reads the DestinationRules, VirtualServices, ServiceEntries and Services of a cluster from its Kubernetes API. Its invariant: it only
 // asks, and what it does not know of an object it leaves out.
 package kube
 
@@ -25,10 +25,12 @@ type Options struct {
 	Roots  *x509.CertPool // nil: the system's
 }
 
-// Objects are those that route requests.
+// Objects are those that route requests, and what has hosts.
 type Objects struct {
-	Rules  []Rule
-	Routes []Route
+	Rules    []Rule
+	Routes   []Route
+	Entries  []Entry
+	Services []Service
 }
 
 // requestTimeout bounds one page of a list.
@@ -37,7 +39,8 @@ const requestTimeout = 30 * time.Second
 // versions are those of the API group that clusters have, the newest first.
 func versions() []string { return []string{"v1", "v1beta1"} }
 
-// Read lists the objects of all namespaces.
+// Read lists the objects of all namespaces. Where only ServiceEntries or Services cannot be listed it returns the others, and the
+// error that says why.
 func Read(ctx context.Context, opts Options) (Objects, error) {
 	u, err := url.Parse(opts.Server)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -50,30 +53,34 @@ func Read(ctx context.Context, opts Options) (Objects, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	defer c.http.CloseIdleConnections()
-	var objects Objects
-	rules, err := c.list(ctx, "destinationrules")
-	if err != nil {
+	var o Objects
+	if o.Rules, err = read(ctx, c.istio("destinationrules"), ParseRule); err != nil {
 		return Objects{}, err
 	}
-	for _, raw := range rules {
-		r, err := ParseRule(raw)
-		if err != nil {
-			return Objects{}, err
-		}
-		objects.Rules = append(objects.Rules, r)
-	}
-	routes, err := c.list(ctx, "virtualservices")
-	if err != nil {
+	if o.Routes, err = read(ctx, c.istio("virtualservices"), ParseRoute); err != nil {
 		return Objects{}, err
 	}
-	for _, raw := range routes {
-		r, err := ParseRoute(raw)
-		if err != nil {
-			return Objects{}, err
-		}
-		objects.Routes = append(objects.Routes, r)
+	var unread, unknown error
+	o.Entries, unread = read(ctx, c.istio("serviceentries"), ParseEntry)
+	o.Services, unknown = read(ctx, func(ctx context.Context) ([]json.RawMessage, error) { return c.pages(ctx, "/api/v1/services") }, ParseService)
+	return o, errors.Join(unread, unknown)
+}
+
+// read lists objects and reads each.
+func read[T any](ctx context.Context, list func(context.Context) ([]json.RawMessage, error), parse func(json.RawMessage) (T, error)) ([]T, error) {
+	items, err := list(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return objects, nil
+	all := make([]T, 0, len(items))
+	for _, raw := range items {
+		one, err := parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 type client struct {
@@ -85,17 +92,20 @@ type client struct {
 // errNotThere says that the cluster does not have a resource in a version.
 var errNotThere = errors.New("not there")
 
-// list reads all pages of a resource.
-func (c *client) list(ctx context.Context, resource string) ([]json.RawMessage, error) {
-	for _, version := range versions() {
-		items, err := c.pages(ctx, "/apis/networking.istio.io/"+version+"/"+resource)
-		if !errors.Is(err, errNotThere) {
-			return items, err
+// istio lists all of a resource of Istio, in the version that the cluster has.
+func (c *client) istio(resource string) func(context.Context) ([]json.RawMessage, error) {
+	return func(ctx context.Context) ([]json.RawMessage, error) {
+		for _, version := range versions() {
+			items, err := c.pages(ctx, "/apis/networking.istio.io/"+version+"/"+resource)
+			if !errors.Is(err, errNotThere) {
+				return items, err
+			}
 		}
+		return nil, fmt.Errorf("ask %s: it has no %s.networking.istio.io: are Istio's CRDs installed there?", c.base, resource)
 	}
-	return nil, fmt.Errorf("ask %s: it has no %s.networking.istio.io: are Istio's CRDs installed there?", c.base, resource)
 }
 
+// pages reads all pages of a list.
 func (c *client) pages(ctx context.Context, path string) ([]json.RawMessage, error) {
 	var items []json.RawMessage
 	q := url.Values{"limit": {"500"}}
@@ -137,7 +147,7 @@ func (c *client) get(ctx context.Context, path string, out any) error {
 		}
 		return nil
 	case http.StatusNotFound:
-		return errNotThere
+		return fmt.Errorf("ask %s for %s: %w", c.base, req.URL.Path, errNotThere)
 	}
 	var status struct {
 		Message string `json:"message"`

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"meshbridge/cmd/internal/api"
 	"meshbridge/convert"
 )
 
@@ -23,7 +24,9 @@ func RegisterCanaries(r prometheus.Registerer, c Canaries) error {
 		faults:   desc("document_faults", "Faults of a document, for which it is not served as its file says.", "document", "team"),
 		lastGood: desc("document_last_good", "1 while the last good content of a document is served and not what its file says, 0 otherwise.", "document", "team"),
 		since:    desc("document_served_since_timestamp_seconds", "When the content that is served of a document was first served, in seconds since 1970; absent: none is.", "document", "team"),
-		findings: desc("findings", "Things to know of the documents that are served, such as a canary without instances.", "class"),
+		unknown:  desc("document_unknown_services", "Services that a document names and that no registry has: mistyped, or vanished.", "document", "team"),
+		state:    desc("document_state", "1 for the state that a document is in.", "document", "team", "state"),
+		findings: desc("findings", "Things to know of the documents, such as a canary without instances.", "class"),
 	})
 	if err != nil {
 		return fmt.Errorf("register a collector: %w", err)
@@ -36,12 +39,12 @@ type documents struct {
 	canaries Canaries
 
 	// Set once.
-	states, faults, lastGood, since, findings *prometheus.Desc
+	states, faults, lastGood, since, unknown, state, findings *prometheus.Desc
 }
 
 // Describe tells which metrics there are.
 func (d *documents) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.states, d.faults, d.lastGood, d.since, d.findings} {
+	for _, desc := range []*prometheus.Desc{d.states, d.faults, d.lastGood, d.since, d.unknown, d.state, d.findings} {
 		ch <- desc
 	}
 }
@@ -70,14 +73,15 @@ func (d *documents) Collect(ch chan<- prometheus.Metric) {
 			order = append(order, k)
 		} else {
 			old.Faults = append(old.Faults[:len(old.Faults):len(old.Faults)], v.Faults...)
+			old.Findings = append(old.Findings[:len(old.Findings):len(old.Findings)], v.Findings...)
 			v = old
 		}
 		merged[k] = v
 	}
-	for _, state := range []string{convert.CanaryServing, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding} {
+	for _, state := range []string{convert.CanaryServing, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, api.CanarySuperseded} {
 		gauge(d.states, float64(states[state]), state)
 	}
-	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden, convert.FindingIdle} {
+	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden, convert.FindingIdle, api.FindingSuperseded} {
 		if _, ok := classes[class]; !ok {
 			classes[class] = 0
 		}
@@ -88,6 +92,14 @@ func (d *documents) Collect(ch chan<- prometheus.Metric) {
 	for _, k := range order {
 		v := merged[k]
 		gauge(d.faults, float64(len(v.Faults)), k.document, k.team)
+		unknown := 0
+		for _, f := range v.Findings {
+			if f.Class == convert.FindingUnknown {
+				unknown++
+			}
+		}
+		gauge(d.unknown, float64(unknown), k.document, k.team)
+		gauge(d.state, 1, k.document, k.team, v.State)
 		gauge(d.lastGood, one(v.State == convert.CanaryLastGood), k.document, k.team)
 		if v.Since != nil {
 			gauge(d.since, float64(v.Since.UnixNano())/1e9, k.document, k.team)

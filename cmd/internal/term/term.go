@@ -16,3 +16,13 @@ func Clean(s string) string {
 		return r
 	}, s)
 }
+
+// CleanLines is Clean for a text of several lines, which may have tabs.
+func CleanLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}

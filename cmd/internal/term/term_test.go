@@ -15,3 +15,9 @@ func TestWhatIsNotPrintableBecomesASpace(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesStayLines(t *testing.T) {
+	if got, want := term.CleanLines("a\x1b[31m\r\n\tb\u202e"), "a [31m \n\tb "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
