@@ -297,3 +297,12 @@ func TestATeamsFilesAreNamedAsThoseOfTheDocuments(t *testing.T) {
 		}
 	}
 }
+
+// What a document may list is bounded, so that it is judged soon whatever it lists.
+func TestADocumentOfManyHostsIsRefused(t *testing.T) {
+	text := "name: a\nservices: [a.mesh]\nexpose:\n- gateway: a/b\n  hosts: [" + strings.Repeat("a.x, ", 10000) + "]\n"
+	got := Parse(convert.Default(), "f", []byte(text))
+	if len(got) != 1 || len(got[0].Faults) != 1 || !strings.Contains(got[0].Faults[0].Text, "has 10000 entries: 50 at most") {
+		t.Errorf("read %+v", got)
+	}
+}

@@ -30,10 +30,7 @@ func (w *Watcher) Run(ctx context.Context, apply func([]canary.Entry)) error {
 }
 
 func (w *Watcher) run(ctx context.Context, notices *follow.Notices, apply func([]canary.Entry)) error {
-	r := &runner{
-		Watcher: w, ctx: ctx, notices: notices, apply: apply, rest: cmp.Or(w.Rest, 50*time.Millisecond), wake: time.NewTimer(0),
-		done: make(chan result), waiting: map[string][]*file{}, due: map[*file]bool{},
-	}
+	r := w.runner(ctx, notices, apply)
 	poll := time.NewTicker(cmp.Or(w.Poll, 30*time.Second))
 	defer poll.Stop()
 	defer r.wake.Stop()
@@ -94,6 +91,13 @@ type result struct {
 	of   *file
 	team string
 	cfg  *convert.Config
+}
+
+func (w *Watcher) runner(ctx context.Context, notices *follow.Notices, apply func([]canary.Entry)) *runner {
+	return &runner{
+		Watcher: w, ctx: ctx, notices: notices, apply: apply, rest: cmp.Or(w.Rest, 50*time.Millisecond), wake: time.NewTimer(0),
+		done: make(chan result), waiting: map[string][]*file{}, due: map[*file]bool{},
+	}
 }
 
 // by makes the timer fire at a time, or before.

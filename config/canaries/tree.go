@@ -78,7 +78,7 @@ func (t *tree) look(globs []string, now time.Time) (moved []*file) {
 			if f.fades() && (!there[f.path] || !f.read.Known()) {
 				t.edit(f, f.stay)
 			}
-		case f.read.Known() || len(f.docs) == 0:
+		case f.read.Known() || len(f.docs) == 0 || len(f.keys()) > 0:
 			f.read = follow.Identity{}
 			t.put(f, nil, now)
 		}
