@@ -25,13 +25,18 @@ const ms = time.Millisecond
 // told is a Watcher in a bubble with a clock of its own. It hears of changes when the test tells it.
 type told struct {
 	*Watcher
-	t       *testing.T
-	dir     string
-	events  chan fsnotify.Event
-	applied []string       // what was applied, as it is shown
-	last    []canary.Entry // of it
+	t      *testing.T
+	dir    string
+	events chan fsnotify.Event
+
+	// As after saw it.
+	last  []canary.Entry // that were applied
+	reads []string       // the names of the files that were read
+
+	// Guarded by mu.
 	mu      sync.Mutex
-	reads   []string // guarded by mu: the names of the files that were read
+	applied [][]canary.Entry // since after saw it
+	opened  []string
 }
 
 // inBubble runs a watcher of the files in canaries/, of which there are some already.
@@ -48,17 +53,19 @@ func inBubble(t *testing.T, text string, files map[string]string, test func(w *t
 		read := w.Watcher.read
 		w.Watcher.read = func(root, path string, limit int64) ([]byte, follow.Identity, error) {
 			w.mu.Lock()
-			w.reads = append(w.reads, filepath.Base(path))
+			w.opened = append(w.opened, filepath.Base(path))
 			w.mu.Unlock()
 			return read(root, path, limit)
 		}
 		w.last = w.Read(t.Context())
-		w.reads = nil
+		w.opened = nil
 		ctx, cancel := context.WithCancel(t.Context())
 		var done sync.WaitGroup
 		done.Go(func() {
 			err := w.run(ctx, &follow.Notices{Events: w.events}, func(e []canary.Entry) {
-				w.applied, w.last = append(w.applied, shown(dir, e)), e
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.applied = append(w.applied, e)
 			})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("Run ended with %v", err)
@@ -88,12 +95,17 @@ func (w *told) remove(name string) {
 
 func (w *told) tell(name string) { w.events <- fsnotify.Event{Name: w.path(name), Op: fsnotify.Write} }
 
-// after lets time pass, and gives what was applied meanwhile.
+// after lets time pass, and gives what was applied meanwhile, as it is shown.
 func (w *told) after(d time.Duration) []string {
 	<-time.After(d)
 	synctest.Wait()
-	applied := w.applied
-	w.applied = nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var applied []string
+	for _, e := range w.applied {
+		applied, w.last = append(applied, shown(w.dir, e)), e
+	}
+	w.applied, w.reads = nil, slices.Clone(w.opened)
 	return applied
 }
 
