@@ -2,8 +2,8 @@ package config
 
 import (
 	"reflect"
-	"strings"
 
+	"meshbridge/config/follow"
 	"meshbridge/convert"
 	"meshbridge/convert/canary"
 	"meshbridge/mcpserver"
@@ -220,7 +220,8 @@ func (c *Config) resolve(dir string) {
 	for _, path := range paths {
 		*path = within(dir, *path)
 	}
-	literal := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+	c.Canary.Dir = dir
+	literal := follow.Literal(dir)
 	for i, glob := range c.Canary.Files {
 		c.Canary.Files[i] = within(literal, glob)
 	}

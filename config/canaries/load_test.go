@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // section is the configuration that a text with a section canary says, seen from a folder.
-func section(t *testing.T, dir, text string) convert.Config {
+func section(t testing.TB, dir, text string) convert.Config {
 	t.Helper()
 	text += "\nsources: [{name: a, file: {path: services}}]\n"
 	c, _, err := config.LoadBytes("meshbridge.yaml", []byte(text), dir, func(string) (string, bool) { return "", false })
@@ -50,6 +52,9 @@ func shown(dir string, entries []canary.Entry) string {
 		}
 		if e.Document != nil {
 			b.WriteString(", read")
+		}
+		if e.Unknown {
+			b.WriteString(", unknown")
 		}
 		b.WriteString("\n")
 		for _, f := range e.Faults {
@@ -155,7 +160,7 @@ func TestAFileThatCannotBeReadIsAnEntryWithItsFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `big.yaml: 
-  [] big.yaml: read big.yaml: more than 8388608 bytes: a file that can be read, or none
+  [] big.yaml: read big.yaml: more than 1048576 bytes: a file that can be read, or none
 link.yaml: 
   [] link.yaml: stat link.yaml: no such file or directory: a file that can be read, or none
 `
@@ -165,7 +170,139 @@ link.yaml:
 }
 
 func TestWhereThereIsNoFileThereIsNoDocument(t *testing.T) {
-	if got := Load(section(t, t.TempDir(), `canary: {files: [none.yaml, nowhere/*.yaml]}`)); len(got) != 0 {
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, "empty"), 0o700))
+	if got := Load(section(t, dir, `canary: {files: [none.yaml, empty/*.yaml, "*/*.yaml"]}`)); len(got) != 0 {
+		t.Errorf("read %+v", got)
+	}
+}
+
+// A folder that is not there, and one that cannot be listed, as the one that a team put a file in place of.
+func TestNothingIsKnownOfAFolderThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "file"), "")
+	put(t, filepath.Join(dir, "teams", "a", "canaries"), "")
+	put(t, filepath.Join(dir, "teams", "b", "canaries", "b.yaml"), named("b"))
+	must(t, os.Symlink("loop", filepath.Join(dir, "teams", "b", "loop")))
+	want := `teams/b/canaries/b.yaml: b, read
+file/*.yaml: , unknown
+  [] file/*.yaml: nothing was read of the folder file yet: open file: not a directory: put the folder and its files there, or take them out of canary.files; what was active from there stays
+nowhere/*.yaml: , unknown
+  [] nowhere/*.yaml: nothing was read of the folder nowhere yet: it does not exist: put the folder and its files there, or take them out of canary.files; what was active from there stays
+`
+	got := shown(dir, Load(section(t, dir, `canary: {files: [./nowhere/*.yaml, file/*.yaml, teams/*/canaries/*.yaml]}`)))
+	if diff := cmp.Diff(want, strings.ReplaceAll(got, "fdopendir", "open")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Of ten documents with five faults each, twenty faults are told, and the first of every document.
+func TestFaultsOfAFileAreToldUpToALimit(t *testing.T) {
+	text := strings.Repeat("---\nname: a\nservices: []\nx: 1\ny: 1\nz: 1\nu: 1\n", 10)
+	told, more := 0, 0
+	for _, e := range Parse(convert.Default(), "f", []byte(text)) {
+		if len(e.Faults) == 0 {
+			t.Error("a document has no fault")
+		}
+		for _, f := range e.Faults {
+			switch {
+			case f.Text == "f: and 4 more faults: mend the first ones, and look again":
+				more++
+			case f.Path != "name": // they all have one name
+				told++
+			}
+		}
+	}
+	if told != 4*5+6 || more != 6 {
+		t.Errorf("told %d faults, and %d times of more", told, more)
+	}
+}
+
+func TestALongFaultIsCut(t *testing.T) {
+	got := Parse(convert.Default(), "f", []byte("name: a\nservices: [a.mesh]\n"+strings.Repeat("ä", 500)+": 1\n"))
+	if f := got[0].Faults[0]; len(f.Text) > maxText+10 || len(f.Path) > maxPath+10 || !strings.HasSuffix(f.Text, "ä…") {
+		t.Errorf("a fault of %d bytes at a path of %d", len(f.Text), len(f.Path))
+	}
+}
+
+func TestAFileHasAThousandDocumentsAtMost(t *testing.T) {
+	got := Parse(convert.Default(), "f", []byte(strings.Repeat("---\n{name: a, services: [a.mesh]}\n", 1002)))
+	const want = "f: has more than 1000 documents, and those after line 2000 are not read: several files"
+	if len(got) != 1001 {
+		t.Fatalf("%d documents", len(got))
+	}
+	i := slices.IndexFunc(got, func(e canary.Entry) bool { return e.Name == "" })
+	if i < 0 || got[i].Faults[0].Text != want {
+		t.Errorf("the fault is at %d: %+v", i, got)
+	}
+}
+
+// 1. A document of many faults is one that is not read to its end. 2. A fault in a canary that ends the reading leaves the rest
+// of the document unknown.
+func TestADocumentThatIsNotReadToItsEndIsNotUsed(t *testing.T) {
+	for name, canaries := range map[string]string{
+		"many faults":     strings.Repeat("- {version: v1, x: 1}\n", maxDecoded+1),
+		"too many values": "- {version: v1, headers: {a: {member: {" + strings.Repeat("a: b, ", maxValues) + "}}}}\n",
+	} {
+		got := Parse(convert.Default(), "f", []byte("name: a\nservices: [a.mesh]\ncanaries:\n"+canaries+"fallback: none\n"))
+		if len(got) != 1 || got[0].Name != "a" || got[0].Document != nil || len(got[0].Faults) == 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := Parse(convert.Default(), "f", []byte("name: a\nservices: [a.mesh]\ncanaries: [{version: v1, x: 1}]\n")); got[0].Document == nil {
+		t.Error("one fault in a canary makes the document unusable")
+	}
+}
+
+// A pipe, a device and a link out of the folder are not opened; a link that stays inside is followed.
+func TestOnlyFilesOfTheFolderAreRead(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "canaries")
+	put(t, filepath.Join(dir, "secret.yaml"), "password: hunter2\n")
+	put(t, filepath.Join(folder, "..1", "a.yaml"), named("a"))
+	must(t, syscall.Mkfifo(filepath.Join(folder, "pipe.yaml"), 0o600))
+	for name, target := range map[string]string{"..data": "..1", "a.yaml": "..data/a.yaml", "secret.yaml": "../secret.yaml", "zero.yaml": "/dev/zero"} {
+		must(t, os.Symlink(target, filepath.Join(folder, name)))
+	}
+	want := `canaries/a.yaml: a, read
+canaries/pipe.yaml: 
+  [] canaries/pipe.yaml: read canaries/pipe.yaml: not a regular file: a file that can be read, or none
+canaries/secret.yaml: 
+  [] canaries/secret.yaml: read canaries/secret.yaml: it is a link that leads out of canaries: a file that can be read, or none
+canaries/zero.yaml: 
+  [] canaries/zero.yaml: read canaries/zero.yaml: not a regular file: a file that can be read, or none
+`
+	if diff := cmp.Diff(want, strings.ReplaceAll(shown(dir, Load(section(t, dir, followed))), dir, "")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Whoever writes the path of a team's files as those of the documents, as seen from the configuration's folder or whole, gets a
+// team of just those files, wherever the bridge is started.
+func TestATeamsFilesAreNamedAsThoseOfTheDocuments(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "conf", "teams", "a", "x.yaml"), named("x"))
+	asked := func(files, team string) string {
+		cfg := section(t, filepath.Join(dir, "conf"), fmt.Sprintf("canary: {files: [%q]}", files))
+		cfg.Canary.Teams = []canary.Team{{Name: "a", Files: []string{team}, Services: []string{"x.mesh"}}}
+		return shown(dir, Load(cfg))
+	}
+	const relative = "teams/a/*.yaml"
+	whole := filepath.Join(dir, "conf", relative)
+	for _, files := range []string{relative, whole} {
+		for _, team := range []string{relative, whole} {
+			if got := asked(files, team); got != "conf/teams/a/x.yaml: x, of a, read\n" {
+				t.Errorf("files %s, those of the team %s: %s", files, team, got)
+			}
+		}
+	}
+}
+
+// What a document may list is bounded, so that it is judged soon whatever it lists.
+func TestADocumentOfManyHostsIsRefused(t *testing.T) {
+	text := "name: a\nservices: [a.mesh]\nexpose:\n- gateway: a/b\n  hosts: [" + strings.Repeat("a.x, ", 10000) + "]\n"
+	got := Parse(convert.Default(), "f", []byte(text))
+	if len(got) != 1 || len(got[0].Faults) != 1 || !strings.Contains(got[0].Faults[0].Text, "has 10000 entries: 50 at most") {
 		t.Errorf("read %+v", got)
 	}
 }

@@ -2,13 +2,16 @@ package canaries
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"reflect"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 
-	"meshbridge/config/follow"
 	"meshbridge/config/strict"
 	"meshbridge/convert"
 	"meshbridge/convert/canary"
@@ -23,59 +26,89 @@ func DefaultOf(t reflect.Type) any {
 	return nil
 }
 
-// parsed is an entry with what it takes to find the lines of further faults.
+// parsed is a document of a file, as it was read.
 type parsed struct {
 	canary.Entry
-	source *strict.Document // nil if the file could not be read
+	sum    [sha256.Size]byte // of its text
+	before int               // lines of the file before it
+	line   int               // that of its name, counted from before; 0 if it is no YAML
+	until  time.Time         // when it goes, having disappeared from the file; zero while it is there
 }
 
-// parse judges all files: entries in the order of their files and places, those whose name is another's at the end.
-func parse(cfg convert.Config, files []follow.File) []canary.Entry {
-	slices.SortFunc(files, func(a, b follow.File) int { return strings.Compare(a.Path, b.Path) })
-	files = slices.CompactFunc(files, func(a, b follow.File) bool { return a.Path == b.Path })
-	var all []parsed
-	for _, f := range files {
-		all = append(all, parseFile(cfg, f)...)
-	}
-	return own(all)
-}
-
-// add adds those faults that are not there yet.
+// add adds what is wrong.
 func (p *parsed) add(faults strict.Faults) {
 	for _, f := range faults {
-		if fault := (canary.Fault{Path: f.Path, Text: f.Error()}); !slices.Contains(p.Faults, fault) {
-			p.Faults = append(p.Faults, fault)
-		}
+		p.Faults = append(p.Faults, canary.Fault{Path: short(f.Path, maxPath), Text: short(f.Error(), maxText)})
 	}
 }
 
-func parseFile(cfg convert.Config, f follow.File) []parsed {
-	team, teamFault := teamOf(cfg.Canary, f.Path)
-	if f.Err != nil {
-		p := parsed{Entry: canary.Entry{File: f.Path, Team: team.Name}}
-		p.add(strict.Faults{{File: f.Path, Wrong: f.Err.Error(), Right: "a file that can be read, or none"}})
-		return []parsed{p}
+// parser judges the documents of files. It may be used by several goroutines.
+type parser struct {
+	cfg  convert.Config
+	done <-chan struct{} // closed when nobody waits for what it does any more; nil: never
+}
+
+func (r *parser) cancelled() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
 	}
-	chunks := split(f.Data)
+}
+
+// file gives the documents of a file, by place. Those of its former ones that say the same keep their *canary.Document, and
+// those whose text is the same are not read again; they must be of the same configuration.
+func (r *parser) file(path string, data []byte, err error, former []parsed) []parsed {
+	team, teamFault := r.teamOf(path)
+	alone := func(wrong, right string) parsed {
+		p := parsed{Entry: canary.Entry{File: path, Team: team.Name}}
+		p.add(strict.Faults{{File: path, Wrong: wrong, Right: right}})
+		return p
+	}
+	if err != nil {
+		return []parsed{alone(err.Error(), "a file that can be read, or none")}
+	}
+	chunks := split(data)
 	if len(chunks) == 0 {
-		p := parsed{Entry: canary.Entry{File: f.Path, Team: team.Name}}
-		p.add(strict.Faults{{File: f.Path, Wrong: "is empty", Right: "a document with a name and services, or no such file"}})
-		return []parsed{p}
+		return []parsed{alone("is empty", "a document with a name and services, or no such file")}
 	}
-	var all []parsed
-	for _, c := range chunks {
-		p := parseDocument(cfg, f.Path, c, team)
-		p.Team = team.Name
-		p.add(teamFault)
+	known := newFormer(former)
+	all := make([]parsed, 0, len(chunks))
+	for i, c := range chunks {
+		switch {
+		case i == maxDocuments:
+			all = append(all, alone(fmt.Sprintf("has more than %d documents, and those after line %d are not read", maxDocuments, c.before), "several files"))
+			return limited(path, all)
+		case r.cancelled():
+			return append(all, alone("is not read to its end", "the bridge is being stopped"))
+		}
+		sum := sha256.Sum256(c.data)
+		p, same := known.of(sum, team.Name)
+		if !same {
+			p = r.document(path, c, team)
+			p.sum, p.Team = sum, team.Name
+			p.add(teamFault)
+			known.keep(&p)
+		}
+		p.before = c.before
 		all = append(all, p)
 	}
-	return all
+	return limited(path, all)
 }
 
-// teamOf is the team of a file, without a name where there are no teams.
-func teamOf(cfg canary.Config, path string) (canary.Team, strict.Faults) {
+// teamOf is the team of a file, without a name where there are no teams. Teams name files as canary.files may: whole, or as
+// seen from the configuration's folder.
+func (r *parser) teamOf(path string) (canary.Team, strict.Faults) {
+	cfg := r.cfg.Canary
 	if len(cfg.Teams) == 0 {
 		return canary.Team{}, nil
+	}
+	path = filepath.Clean(path)
+	if seen, err := filepath.Rel(cfg.Dir, path); err == nil {
+		if t := cfg.TeamOf(seen); t != nil {
+			return *t, nil
+		}
 	}
 	if t := cfg.TeamOf(path); t != nil {
 		return *t, nil
@@ -87,26 +120,70 @@ func teamOf(cfg canary.Config, path string) (canary.Team, strict.Faults) {
 	return canary.Team{}, strict.Faults{{File: path, Wrong: "is no team's file", Right: "a name as canary.teams has them: " + strings.Join(files, ", ")}}
 }
 
-func parseDocument(cfg convert.Config, path string, c chunk, team canary.Team) parsed {
+func (r *parser) document(path string, c chunk, team canary.Team) parsed {
 	d := canary.Default()
-	source, faults := strict.Decode(path, c.data, &d, strict.Options{Default: DefaultOf, Before: c.before, Verbatim: true})
+	source, faults := strict.Decode(path, c.data, &d, strict.Options{
+		Default: DefaultOf, Before: c.before, Verbatim: true, Values: maxValues, Faults: maxDecoded,
+	})
 	label := ""
-	if len(cfg.Subsets.Labels) > 0 {
-		label = cfg.Subsets.Labels[0]
+	if len(r.cfg.Subsets.Labels) > 0 {
+		label = r.cfg.Subsets.Labels[0]
 	}
 	wrong := d.Validate(label)
 	if team.Name != "" {
 		wrong = errors.Join(wrong, team.Allows(&d))
 	}
-	p := parsed{Entry: canary.Entry{Name: d.Name, File: path}, source: source}
+	p := parsed{Entry: canary.Entry{Name: d.Name, File: path}}
+	if line := source.Line("name"); line > 0 {
+		p.line = line - c.before
+	}
 	p.add(source.Faults(wrong))
 	if p.Name == "" {
 		p.Name = salvage(c.data)
 	}
-	if usable(&d, faults) {
+	if len(faults) == 0 || source.Whole() && usable(&d, faults) {
 		p.Document = &d
 	}
 	return p
+}
+
+// former is what a file had before it was written again.
+type former struct {
+	bySum  map[[sha256.Size]byte]*parsed // those without a fault: their lines are of no account
+	byName map[string]*parsed
+}
+
+func newFormer(all []parsed) former {
+	f := former{make(map[[sha256.Size]byte]*parsed, len(all)), make(map[string]*parsed, len(all))}
+	for i := range all {
+		p := &all[i]
+		if p.Document == nil {
+			continue
+		}
+		f.byName[p.Name] = p
+		if len(p.Faults) == 0 {
+			f.bySum[p.sum] = p
+		}
+	}
+	return f
+}
+
+// of is the former document that had a text.
+func (f former) of(sum [sha256.Size]byte, team string) (parsed, bool) {
+	p := f.bySum[sum]
+	if p == nil || p.Team != team {
+		return parsed{}, false
+	}
+	same := *p
+	same.until = time.Time{}
+	return same, true
+}
+
+// keep gives a document that says what it said before its former *canary.Document.
+func (f former) keep(p *parsed) {
+	if was := f.byName[p.Name]; was != nil && p.Document != nil && reflect.DeepEqual(was.Document, p.Document) {
+		p.Document = was.Document
+	}
 }
 
 var inCanary = regexp.MustCompile(`^canaries\[(\d+)\](.*)$`)
@@ -115,14 +192,14 @@ var inCanary = regexp.MustCompile(`^canaries\[(\d+)\](.*)$`)
 // was meant. A canary whose headers could not be read in full has none: those that are left would fit more requests.
 func usable(d *canary.Document, faults strict.Faults) bool {
 	for _, f := range faults {
-		m := inCanary.FindStringSubmatch(f.Path)
-		if m == nil {
+		if !strings.HasPrefix(f.Path, "canaries[") || !inCanary.MatchString(f.Path) {
 			return false
 		}
 	}
-	for i := range d.Canaries {
-		path := strict.Item("canaries", i)
-		if slices.ContainsFunc(faults, func(f strict.Fault) bool { return f.Path == path || strings.HasPrefix(f.Path, path+".headers") }) {
+	for _, f := range faults {
+		m := inCanary.FindStringSubmatch(f.Path)
+		i, err := strconv.Atoi(m[1])
+		if err == nil && i < len(d.Canaries) && (m[2] == "" || strings.HasPrefix(m[2], ".headers")) {
 			d.Canaries[i].Headers = nil
 		}
 	}
@@ -156,7 +233,7 @@ func split(data []byte) []chunk {
 		}
 	}
 	line := 0
-	for at := 0; at < len(data); line++ {
+	for at := 0; at < len(data) && len(chunks) <= maxDocuments; line++ {
 		next := len(data)
 		if i := bytes.IndexByte(data[at:], '\n'); i >= 0 {
 			next = at + i + 1
@@ -171,7 +248,9 @@ func split(data []byte) []chunk {
 		}
 		at = next
 	}
-	cut(len(data))
+	if len(chunks) <= maxDocuments {
+		cut(len(data))
+	}
 	return chunks
 }
 

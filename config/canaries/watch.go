@@ -1,12 +1,10 @@
 package canaries
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,7 @@ import (
 
 // Load reads the documents once, by file and place.
 func Load(cfg convert.Config) []canary.Entry {
-	return New(cfg, slog.New(slog.DiscardHandler)).Read()
+	return New(cfg, slog.New(slog.DiscardHandler)).load(nil)
 }
 
 // Parse reads the documents of a text as if it were one of the files that the configuration names. Without a file it is
@@ -28,43 +26,43 @@ func Parse(cfg convert.Config, file string, data []byte) []canary.Entry {
 	if file == "" {
 		cfg.Canary.Teams = nil
 	}
-	return parse(cfg, []follow.File{{Path: file, Data: data}})
+	var err error
+	if len(data) > MaxFile {
+		err = tooLong(file)
+	}
+	t := newTree(0)
+	t.take(t.file(file, ""), follow.Identity{}, (&parser{cfg: cfg}).file(file, data, err, nil), time.Time{})
+	t.decide()
+	return t.entries()
 }
 
 // Watcher follows the documents of a running bridge. Read it once, then Run it.
 type Watcher struct {
 	// Set once.
-	Settle time.Duration // as in follow.Options
-	Poll   time.Duration // as in follow.Options
-	log    *slog.Logger
-	again  chan struct{} // the configuration has changed
+	Rest  time.Duration // how long a file must have been left alone before it is read. Default 50ms.
+	Gone  time.Duration // how long a document must have been away before that counts. Default 5s.
+	Poll  time.Duration // how often all files are looked at even if the kernel says nothing. Default 30s.
+	log   *slog.Logger
+	again chan struct{} // the configuration has changed
 
 	mu  sync.Mutex
 	cfg convert.Config // guarded by mu
 
 	// Owned by Read and Run, which follow each other.
-	files   *follow.Files
-	held    map[string]follow.Match // by glob: what it found when its folder was there last
-	states  map[string]string       // by glob: what was told of it
-	refused map[document]string     // what was told of documents at fault
-	entries []canary.Entry
-}
-
-// document tells documents apart in the log.
-type document struct {
-	file  string
-	place int // in the file
+	tree    *tree
+	current convert.Config // what tree comes from
+	unknown []canary.Entry // of globs, as they were told last
+	states  map[string]string
+	// read reads a file; a test counts.
+	read func(root, path string, limit int64) ([]byte, follow.Identity, error)
 }
 
 // New makes a watcher of the files that a configuration names.
 func New(cfg convert.Config, log *slog.Logger) *Watcher {
-	return &Watcher{
-		log: log, cfg: cfg, again: make(chan struct{}, 1),
-		held: map[string]follow.Match{}, states: map[string]string{}, refused: map[document]string{},
-	}
+	return &Watcher{log: log, cfg: cfg, again: make(chan struct{}, 1), read: follow.ReadWithin}
 }
 
-// Set puts another configuration in force; what it changes is read soon.
+// Set makes another configuration the active one; what it changes is read soon.
 func (w *Watcher) Set(cfg convert.Config) {
 	w.mu.Lock()
 	w.cfg = cfg
@@ -75,99 +73,107 @@ func (w *Watcher) Set(cfg convert.Config) {
 	}
 }
 
-// Parse is Parse with the configuration in force. It may be called at any time.
+func (w *Watcher) config() convert.Config {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cfg
+}
+
+// Parse is Parse with the active configuration. It may be called at any time.
 func (w *Watcher) Parse(file string, data []byte) []canary.Entry {
-	w.mu.Lock()
-	cfg := w.cfg
-	w.mu.Unlock()
-	return Parse(cfg, file, data)
+	return Parse(w.config(), file, data)
 }
 
-// Run calls apply with all documents whenever they differ from those of the last reading, from one goroutine, until ctx
-// ends. The entries are shared and not to be changed.
-func (w *Watcher) Run(ctx context.Context, apply func([]canary.Entry)) error {
-	opts := follow.Options{Log: w.log, Settle: w.Settle, Poll: w.Poll, Again: w.again}
-	return follow.Run(ctx, opts, w.files, func() *follow.Files {
-		before := w.entries
-		if entries := w.Read(); !reflect.DeepEqual(before, entries) {
-			apply(entries)
+// Read reads the documents, by file and place. If ctx ends meanwhile, those of the files that are left are unreadable.
+func (w *Watcher) Read(ctx context.Context) []canary.Entry { return w.load(ctx.Done()) }
+
+func (w *Watcher) load(done <-chan struct{}) []canary.Entry {
+	w.current, w.tree = w.config(), newTree(cmp.Or(w.Gone, 5*time.Second))
+	now := time.Now()
+	r := &parser{cfg: w.current, done: done}
+	for _, f := range w.tree.look(w.current.Canary.Files, now) {
+		reading := w.readFile(r, f.path, f.root, nil)
+		w.tree.take(f, reading.id, reading.docs, now)
+	}
+	w.reportFolders()
+	w.collect()
+	return w.tree.entries()
+}
+
+// reading is what came of reading a file.
+type reading struct {
+	id    follow.Identity
+	docs  []parsed
+	moved bool // the file is another than before: it was not at rest
+}
+
+// readFile reads a file. It may be called by several goroutines.
+func (w *Watcher) readFile(r *parser, path, root string, former []parsed) reading {
+	if r.cancelled() {
+		return reading{docs: r.file(path, nil, errors.New("is not read: the bridge is being stopped"), nil)}
+	}
+	data, id, err := w.read(root, path, MaxFile)
+	docs := r.file(path, data, err, former)
+	return reading{id, docs, !follow.Look(path).Same(id)}
+}
+
+// collect brings the entries up to date, tells what has become of documents, and reports whether the entries differ.
+func (w *Watcher) collect() bool {
+	differ := w.tree.decide()
+	for _, f := range differ {
+		w.report(f)
+	}
+	before := w.unknown
+	w.unknown = w.tree.folders.entries()
+	return len(differ) > 0 || !same(before, w.unknown)
+}
+
+// reportFolders logs what has become of the folders of globs, once.
+func (w *Watcher) reportFolders() {
+	states := map[string]string{}
+	tell := func(glob, state string, log func(string, ...any), msg string, args ...any) {
+		if states[glob] = state; w.states[glob] != state {
+			log(msg, append([]any{"files", glob}, args...)...)
 		}
-		return w.files
-	})
-}
-
-// Read reads the documents, by file and place.
-func (w *Watcher) Read() []canary.Entry {
-	w.mu.Lock()
-	cfg := w.cfg
-	w.mu.Unlock()
-	w.files = &follow.Files{}
-	held, states := map[string]follow.Match{}, map[string]string{}
-	var files []follow.File
-	for _, glob := range cfg.Canary.Files {
-		m, was := w.files.Glob(filepath.Clean(glob)), w.held[glob]
-		lost, why := gone(was, m)
-		if lost {
-			m = was
-			w.tell(states, glob, why, w.log.Warn, "the folder of canary documents is gone, they stay as they were; put it back, or take it out of canary.files", "reason", why)
-		} else if len(m.Files) == 0 {
-			w.tell(states, glob, "empty", w.log.Info, "no canary documents")
+	}
+	l := w.tree.folders
+	for glob, why := range l.lost {
+		tell(glob, why, w.log.Warn, "the folder of canary documents is gone, they stay as they were; put it back, or take it out of canary.files", "reason", why)
+	}
+	for _, e := range l.entries() {
+		tell(e.File, e.Faults[0].Text, w.log.Error, "no canary documents are known, what was active stays", "err", errors.New(e.Faults[0].Text))
+	}
+	for glob, empty := range l.empty {
+		if empty {
+			tell(glob, "empty", w.log.Info, "no canary documents")
 		}
-		held[glob] = m
-		files = append(files, m.Files...)
 	}
-	w.held, w.states = held, states
-	w.entries = parse(cfg, files)
-	w.report()
-	return w.entries
+	w.states = states
 }
 
-// gone reports whether a glob finds nothing because its folder is not what it was, as when a volume is not mounted, and
-// why. Whoever wants documents to go deletes their files.
-func gone(was, now follow.Match) (lost bool, why string) {
-	switch {
-	case len(was.Files) == 0 || len(now.Files) > 0:
-		return false, ""
-	case now.Err != nil:
-		return true, now.Err.Error()
-	case now.Folder == nil:
-		return true, "it does not exist"
-	case !os.SameFile(was.Folder, now.Folder):
-		return true, "it is another one and empty"
-	}
-	return false, ""
-}
-
-// tell logs what has become of a glob, once.
-func (w *Watcher) tell(states map[string]string, glob, state string, log func(string, ...any), msg string, args ...any) {
-	if states[glob] = state; w.states[glob] != state {
-		log(msg, append([]any{"files", glob}, args...)...)
-	}
-}
-
-// report logs each document that is at fault or no longer so, once.
-func (w *Watcher) report() {
-	refused := map[document]string{}
-	places := map[string]int{}
-	for _, e := range w.entries {
-		d := document{e.File, places[e.File]}
-		places[e.File]++
+// report logs each document of a file that is at fault or no longer so, once.
+func (w *Watcher) report(f *file) {
+	before := f.told
+	all := slices.Concat(f.entries, f.losers)
+	f.told = make([]string, len(all))
+	for place, e := range all {
+		was := ""
+		if place < len(before) {
+			was = before[place]
+		}
+		f.told[place] = words(e.Faults)
 		log := w.log.With("canary", e.Name, "file", e.File)
 		if e.Team != "" {
 			log = log.With("team", e.Team)
 		}
-		if len(e.Faults) == 0 {
-			if w.refused[d] != "" {
-				log.Info("canary document is good again")
-			}
-			continue
-		}
-		faults := words(e.Faults)
-		if refused[d] = faults; w.refused[d] != faults {
-			log.Error("canary document refused", "err", errors.New(faults))
+		switch now := f.told[place]; {
+		case now == was:
+		case now == "":
+			log.Info("canary document is good again")
+		default:
+			log.Error("canary document refused", "err", errors.New(now))
 		}
 	}
-	w.refused = refused
 }
 
 func words(faults []canary.Fault) string {

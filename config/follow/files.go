@@ -11,18 +11,17 @@ import (
 // MaxFile is the most that a file may hold, in bytes.
 const MaxFile = 8 << 20
 
-// Files is what a reading was made of: files and globs of files, each with what it held. The zero value has none.
+// Files is what a reading was made of: files, each with what it held. The zero value has none.
 type Files struct {
 	seen []seen
 }
 
 type seen struct {
-	path string // or a glob
-	glob bool
+	path string
 	sum  [sha256.Size]byte // zero if it could not be read
 }
 
-// Paths lists the files and globs in the order in which they were read.
+// Paths lists the files in the order in which they were read.
 func (f *Files) Paths() []string {
 	paths := make([]string, len(f.seen))
 	for i, s := range f.seen {
@@ -44,11 +43,7 @@ func (f *Files) Sum() [sha256.Size]byte {
 func (f *Files) Look() [sha256.Size]byte {
 	now := Files{}
 	for _, s := range f.seen {
-		if s.glob {
-			now.Glob(s.path)
-		} else {
-			_, _ = now.Read(s.path) // what it held, or that it could not be read, is in the sum
-		}
+		_, _ = now.Read(s.path) // what it held, or that it could not be read, is in the sum
 	}
 	return now.Sum()
 }
@@ -71,23 +66,16 @@ func sum(data []byte, err error) [sha256.Size]byte {
 func (f *Files) folders() []string {
 	var all []string
 	for _, s := range f.seen {
-		if s.glob {
-			all = append(all, globFolders(s.path)...)
-		} else {
-			all = append(all, folders(s.path)...)
-		}
+		folders, _ := trail(s.path)
+		all = append(all, folders...)
 	}
 	return unique(all)
 }
 
 // ReadFile reads a regular file of bounded size. It opens nothing else: a pipe without a writer would block for ever.
 func ReadFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := Look(path).Readable(path, MaxFile); err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {

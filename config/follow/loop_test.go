@@ -33,7 +33,7 @@ func TestPollingFindsWhatTheKernelDoesNotTell(t *testing.T) {
 		got = append(got, string(data))
 		return files
 	}
-	f := &follower{log: slog.New(slog.DiscardHandler), files: read(), read: read}
+	f := &follower{notices: &Notices{log: slog.New(slog.DiscardHandler)}, files: read(), read: read}
 	if f.look() {
 		t.Error("unchanged files are to be looked at again")
 	}

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -30,6 +31,10 @@ type Options struct {
 	Before int
 	// Verbatim takes ${NAME} as the text that it is.
 	Verbatim bool
+	// Values is how many values the document may have, aliases included. Default 1<<20.
+	Values int
+	// Faults is how many faults are told before decoding ends with one that says so; 0 for all of them.
+	Faults int
 }
 
 // Decode reads the document into a pointer to a struct, which holds the defaults already. What has a fault keeps its
@@ -47,7 +52,7 @@ func Decode(name string, data []byte, into any, opts Options) (*Document, Faults
 	}
 	shift(root, opts.Before)
 	doc.root = root
-	d := &decoder{opts: opts, doc: doc}
+	d := &decoder{opts: opts, doc: doc, most: cmp.Or(opts.Values, maxValues)}
 	d.value(root, target, "")
 	doc.faults = doc.faults.sorted()
 	return doc, doc.faults
@@ -67,23 +72,35 @@ func shift(n *yaml.Node, lines int) {
 type decoder struct {
 	opts   Options
 	doc    *Document
+	most   int // values
 	values int // so far, those reached through aliases counted again
 	depth  int
 	full   bool // a limit was met, and told
 }
 
 func (d *decoder) fault(n *yaml.Node, path, wrong, right string) {
-	d.doc.faults = append(d.doc.faults, Fault{File: d.doc.name, Line: n.Line, Path: path, Wrong: wrong, Right: right})
+	if d.full {
+		return
+	}
+	fault := Fault{File: d.doc.name, Line: n.Line, Path: path, Wrong: wrong, Right: right}
+	if d.opts.Faults > 0 && len(d.doc.faults) == d.opts.Faults {
+		d.stop()
+		fault.Path, fault.Wrong, fault.Right = "", fmt.Sprintf("has more than %d faults", d.opts.Faults), "mend the first ones, and look again"
+	}
+	d.doc.faults = append(d.doc.faults, fault)
 }
+
+// stop ends decoding: what comes next is not told of and keeps its default.
+func (d *decoder) stop() { d.full, d.doc.cut = true, true }
 
 // enter counts a value and says whether to go on into it; leave goes with every enter.
 func (d *decoder) enter(n *yaml.Node, path string) bool {
 	d.depth++
 	d.values++
-	if !d.full && (d.depth > maxDepth || d.values > maxValues) {
-		d.full = true
+	if d.depth > maxDepth || d.values > d.most {
 		d.fault(n, shorten(path), "nests too deep or repeats itself too often",
-			fmt.Sprintf("at most %d levels and %d values, aliases included", maxDepth, maxValues))
+			fmt.Sprintf("at most %d levels and %d values, aliases included", maxDepth, d.most))
+		d.stop()
 	}
 	return !d.full
 }
@@ -160,6 +177,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		known[i], byName[f.Name] = f.Name, f
 	}
 	for _, p := range d.pairs(n, path) {
+		if d.full {
+			return
+		}
 		at := Child(path, p.name)
 		if f, ok := byName[p.name]; ok {
 			d.value(p.value, v.FieldByIndex(f.Index), at)
@@ -249,7 +269,7 @@ func (d *decoder) pairs(n *yaml.Node, path string) []pair {
 	var list []pair
 	var merges []*yaml.Node
 	lines := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.full; i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind == yaml.AliasNode {
 			key = key.Alias

@@ -275,3 +275,43 @@ func TestReferencesAreTextsWhereNobodyAskedForThem(t *testing.T) {
 		t.Errorf("decoded %+v", got)
 	}
 }
+
+func TestDecodingEndsWhereTheFaultsOrValuesAreTooMany(t *testing.T) {
+	text := "text: a\n" + strings.Repeat("wrong: 1\n", 50) + "int: 7\n"
+	for _, one := range []struct {
+		opts Options
+		want string
+		n    int
+	}{
+		{Options{Faults: 10}, "has more than 10 faults: mend the first ones, and look again", 11},
+		{Options{Values: 20}, "nests too deep or repeats itself too often: at most 64 levels and 20 values, aliases included", 50},
+	} {
+		into := shape{}
+		doc, faults := Decode("f", []byte(text), &into, one.opts)
+		told := 0
+		for _, f := range faults {
+			if strings.HasSuffix(f.Error(), one.want) {
+				told++
+			}
+		}
+		if told != 1 || len(faults) != one.n || doc.Whole() || into.Int != 0 {
+			t.Errorf("%+v: %d faults, %d times that of the limit, whole %t, read on to %d", one.opts, len(faults), told, doc.Whole(), into.Int)
+		}
+	}
+	into := shape{}
+	if doc, faults := Decode("f", []byte(text), &into, Options{}); !doc.Whole() || len(faults) != 50 || into.Int != 7 {
+		t.Errorf("without limits: %d faults, whole %t", len(faults), doc.Whole())
+	}
+}
+
+func TestALineIsFoundByItsPath(t *testing.T) {
+	doc, _ := Decode("f", []byte("text: a\nint: 7\nint: 8\n"), &shape{}, Options{Before: 10})
+	for path, want := range map[string]int{"text": 11, "int": 12, "yes": 11, "": 11} {
+		if got := doc.Line(path); got != want {
+			t.Errorf("%q stands on line %d, want %d", path, got, want)
+		}
+	}
+	if doc, _ := Decode("f", []byte("text: ["), &shape{}, Options{}); doc.Line("text") != 0 || doc.Whole() {
+		t.Errorf("no YAML: line %d, whole %t", doc.Line("text"), doc.Whole())
+	}
+}

@@ -17,6 +17,12 @@ type Document struct {
 	root   *yaml.Node // nil if the file is no YAML
 	faults Faults
 	hidden []replacement
+	cut    bool // decoding ended at a limit
+
+	// Made when they are needed, by index and child.
+	found  map[string]bool               // paths of faults
+	within map[string]bool               // paths next above them
+	keys   map[*yaml.Node]map[string]int // by mapping: where each key is in its Content
 }
 
 // replacement is a value that came from outside the file and what stands for it in messages.
@@ -24,6 +30,9 @@ type replacement struct{ value, shown string }
 
 // minConcealed is the length from which values are replaced in messages: shorter ones would garble ordinary words.
 const minConcealed = 4
+
+// Whole reports whether decoding came to the document's end: what follows the value that met a limit is unknown.
+func (doc *Document) Whole() bool { return doc.root != nil && !doc.cut }
 
 func (doc *Document) conceal(value, shown string) {
 	if len(value) >= minConcealed {
@@ -68,22 +77,51 @@ func (doc *Document) Faults(validation error) Faults {
 
 // follows reports whether a fault at a path may only follow from one that decoding found: at it, in it, or next around it.
 func (doc *Document) follows(at []step) bool {
-	for _, f := range doc.faults {
-		root, _ := steps(f.Path)
-		n := min(len(at), len(root))
-		around := len(at) > 0 && len(root) == len(at)+1
-		if (around || len(root) <= len(at)) && slices.Equal(at[:n], root[:n]) {
+	if doc.found == nil {
+		doc.index()
+	}
+	path := ""
+	if doc.found[path] {
+		return true
+	}
+	for _, s := range at {
+		if path = s.below(path); doc.found[path] {
 			return true
 		}
 	}
-	return false
+	return doc.within[path]
+}
+
+// index remembers where decoding found faults: a document may have as many of them as validation has errors.
+func (doc *Document) index() {
+	doc.found, doc.within = map[string]bool{}, map[string]bool{}
+	for _, f := range doc.faults {
+		list, _ := steps(f.Path)
+		above, path := "", ""
+		for _, s := range list {
+			above, path = path, s.below(path)
+		}
+		doc.found[path] = true
+		if above != "" {
+			doc.within[above] = true
+		}
+	}
+}
+
+// Line is where the key of a path stands, or the nearest key around it; 0 if the file is no YAML.
+func (doc *Document) Line(path string) int {
+	if doc.root == nil {
+		return 0
+	}
+	list, _ := reach(doc.shape, path)
+	return doc.line(list)
 }
 
 // line is where a path's key stands, or the nearest key around it.
 func (doc *Document) line(path []step) int {
 	n, line := doc.root, doc.root.Line
 	for _, s := range path {
-		key, value := child(n, s)
+		key, value := doc.child(n, s)
 		if value == nil {
 			break
 		}
@@ -93,7 +131,7 @@ func (doc *Document) line(path []step) int {
 }
 
 // child is the key and the value of a step into a node, nil if there is none.
-func child(n *yaml.Node, s step) (key, value *yaml.Node) {
+func (doc *Document) child(n *yaml.Node, s step) (key, value *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
@@ -103,12 +141,27 @@ func child(n *yaml.Node, s step) (key, value *yaml.Node) {
 	if n.Kind != yaml.MappingNode || s.index >= 0 {
 		return nil, nil
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == s.key {
-			return n.Content[i], n.Content[i+1]
-		}
+	if i, ok := doc.keysOf(n)[s.key]; ok {
+		return n.Content[i], n.Content[i+1]
 	}
 	return nil, nil
+}
+
+// keysOf says where in a mapping's Content each key is, the first if it stands there twice. It looks through a mapping once,
+// as each of many keys may have a fault.
+func (doc *Document) keysOf(n *yaml.Node) map[string]int {
+	if keys, ok := doc.keys[n]; ok {
+		return keys
+	}
+	keys := make(map[string]int, len(n.Content)/2)
+	for i := len(n.Content) - 2; i >= 0; i -= 2 {
+		keys[n.Content[i].Value] = i
+	}
+	if doc.keys == nil {
+		doc.keys = map[*yaml.Node]map[string]int{}
+	}
+	doc.keys[n] = keys
+	return keys
 }
 
 // Prefix leads each joined error with the path of the part that it is about, unless the error names it already.

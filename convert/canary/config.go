@@ -20,6 +20,8 @@ type Config struct {
 	Precedence string `yaml:"precedence"`
 	// Teams say which files may name which services and gateways; without any, every file may name all. Default: [].
 	Teams []Team `yaml:"teams"`
+	// Dir is the folder of the configuration, as the paths in Files begin that were relative to it.
+	Dir string `yaml:"-"`
 }
 
 // Values of Config.OnInvalid and Config.Precedence.

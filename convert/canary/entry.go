@@ -7,6 +7,7 @@ type Entry struct {
 	Team     string    // whose file it is; "" without teams
 	Document *Document // nil if it could not be read
 	Faults   []Fault   // what is wrong with it whatever the world is like; empty: nothing
+	Unknown  bool      // nothing is known of the files that match the pattern File
 }
 
 // Fault is one thing wrong with a document.

@@ -103,8 +103,10 @@ func (c Config) TeamOf(file string) *Team {
 	base := filepath.Base(file)
 	for i := range c.Teams {
 		for _, pattern := range c.Teams[i].Files {
-			if ok, err := filepath.Match(pattern, base); ok && err == nil {
-				return &c.Teams[i]
+			for _, name := range []string{base, file} {
+				if ok, err := filepath.Match(pattern, name); ok && err == nil {
+					return &c.Teams[i]
+				}
 			}
 		}
 	}

@@ -63,6 +63,7 @@ func (d *Document) tooLong(f *faults) bool {
 	}
 	for i, e := range d.Expose[:min(len(d.Expose), maxEntries)] {
 		most(fmt.Sprintf("expose[%d].colour", i), len(e.Colour), maxEntries)
+		most(fmt.Sprintf("expose[%d].hosts", i), len(e.Hosts), maxEntries)
 	}
 	return len(*f) > before
 }

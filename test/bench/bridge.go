@@ -86,7 +86,7 @@ func (b *Bridge) Start(config BridgeConfig, reply *BridgeStarted) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	documents := canaries.New(rollout, log)
-	converter.SetCanaries(documents.Read())
+	converter.SetCanaries(documents.Read(b.ctx))
 	// All end with the process.
 	go b.report(log, "follow the documents", func() error { return documents.Run(b.ctx, converter.SetCanaries) })
 	go b.report(log, "guard and keep", func() error { return mirror.Run(b.ctx) })

@@ -129,7 +129,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		defer b.mirror.Restore(dir)()
 	}
 	b.mirror.Expect(Expected(b.cfg))
-	b.converter.SetCanaries(b.documents.Read()) // before anything is served, which documents may change
+	b.converter.SetCanaries(b.documents.Read(ctx)) // before anything is served, which documents may change
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.server.Run(running, b.mcp) })
 	g.Go(func() error { return b.admin.Run(running) })

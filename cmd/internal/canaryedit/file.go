@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"meshbridge/config/canaries"
 	"meshbridge/config/follow"
 )
 
@@ -68,11 +69,10 @@ func ambiguous(name string, found []File) error {
 func Files(globs []string) ([]File, error) {
 	var files []File
 	var errs []error
-	var seen follow.Files
 	for _, glob := range globs {
-		m := seen.Glob(glob)
-		errs = append(errs, m.Err)
-		for _, f := range m.Files {
+		found, err := follow.Glob(glob, canaries.MaxFile)
+		errs = append(errs, err)
+		for _, f := range found {
 			if f.Err != nil {
 				errs = append(errs, f.Err)
 				continue
