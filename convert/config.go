@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	networkingpb "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -189,6 +188,7 @@ func (c Config) Validate() error {
 	var f faults
 	c.Mesh.validate(&f)
 	c.Subsets.validate(&f)
+	c.Subsets.policy(&f, c.Mesh)
 	if c.RetainEmpty < 0 {
 		f.add("retainEmpty", "%s is negative", c.RetainEmpty)
 	}
@@ -232,25 +232,6 @@ func (s Subsets) validate(f *faults) {
 	if s.Retain < 0 {
 		f.add("subsets.retain", "%s is negative", s.Retain)
 	}
-	if _, err := s.policy(); err != nil {
-		f.add("subsets.trafficPolicy", "%s", err)
-	}
-}
-
-// policy is the traffic policy as Istio reads it, or nil.
-func (s Subsets) policy() (*networkingpb.TrafficPolicy, error) {
-	if len(s.TrafficPolicy) == 0 {
-		return nil, nil
-	}
-	raw, err := marshalJSON(s.TrafficPolicy)
-	if err != nil {
-		return nil, err
-	}
-	policy := new(networkingpb.TrafficPolicy)
-	if err := protojson.Unmarshal(raw, policy); err != nil {
-		return nil, fmt.Errorf("is no Istio TrafficPolicy: %w", err)
-	}
-	return policy, nil
 }
 
 // Validate returns all that is wrong, each led by its path within the source.

@@ -30,7 +30,7 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 	}
 	got := c.Validate().Error()
 	for _, want := range []string{
-		`mesh.domain: "Mesh." is no domain: "Mesh" is no DNS label`,
+		`mesh.domain: "Mesh." is no domain: it ends in a dot; leave that out`,
 		`mesh.namespace: "{{.Nowhere}}" names a field other than Service, Group`,
 		`mesh.exportTo[1]: "*" stands alone`,
 		`mesh.exportTo[2]: "." is there twice`,
@@ -42,7 +42,7 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 		`subsets.discover: "some" is none of none, multiple and all`,
 		`subsets.max: 0 is less than 1`,
 		`subsets.retain: -1s is negative`,
-		`subsets.trafficPolicy: is no Istio TrafficPolicy:`,
+		`subsets.trafficPolicy.loadBalance: is no field that Istio knows here; write one of connectionPool, loadBalancer`,
 		`retainEmpty: -1s is negative`,
 		`canary.onInvalid: "ignore" is neither keep nor respond`,
 	} {
