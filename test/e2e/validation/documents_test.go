@@ -116,7 +116,7 @@ func (d dice) canary(i int, next func() string, left *int) object {
 
 func (d dice) header() string {
 	return odd(d, []string{"stage", "x-canary", "user-agent", "my-request-id", "x-stage", "cookie", "x_under"},
-		[]string{":path", ":authority", "host", "", "a b", "ü", "x:y", "X-Stage", strings.Repeat("h", 300)})
+		[]string{":path", ":authority", "host", "@request.auth.claims.sub", "", "a b", "ü", "x:y", "X-Stage", strings.Repeat("h", 300)})
 }
 
 // match is what a header must be.
