@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	networkingpb "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -189,6 +188,7 @@ func (c Config) Validate() error {
 	var f faults
 	c.Mesh.validate(&f)
 	c.Subsets.validate(&f)
+	c.Subsets.policy(&f, c.Mesh)
 	if c.RetainEmpty < 0 {
 		f.add("retainEmpty", "%s is negative", c.RetainEmpty)
 	}
@@ -220,6 +220,8 @@ func (s Subsets) validate(f *faults) {
 		path := fmt.Sprintf("subsets.labels[%d]", i)
 		if reason := labelKeyFault(key); reason != "" {
 			f.add(path, "%q is no label: %s", key, reason)
+		} else if canary.IsStamp(key) {
+			f.add(path, "%q is a label that meshbridge writes itself; write another key", key)
 		}
 		if slices.Index(s.Labels, key) < i {
 			f.add(path, "%q is there twice", key)
@@ -232,25 +234,6 @@ func (s Subsets) validate(f *faults) {
 	if s.Retain < 0 {
 		f.add("subsets.retain", "%s is negative", s.Retain)
 	}
-	if _, err := s.policy(); err != nil {
-		f.add("subsets.trafficPolicy", "%s", err)
-	}
-}
-
-// policy is the traffic policy as Istio reads it, or nil.
-func (s Subsets) policy() (*networkingpb.TrafficPolicy, error) {
-	if len(s.TrafficPolicy) == 0 {
-		return nil, nil
-	}
-	raw, err := marshalJSON(s.TrafficPolicy)
-	if err != nil {
-		return nil, err
-	}
-	policy := new(networkingpb.TrafficPolicy)
-	if err := protojson.Unmarshal(raw, policy); err != nil {
-		return nil, fmt.Errorf("is no Istio TrafficPolicy: %w", err)
-	}
-	return policy, nil
 }
 
 // Validate returns all that is wrong, each led by its path within the source.
@@ -300,11 +283,15 @@ func (l Labels) validate(f *faults, path string) {
 	for _, from := range slices.Sorted(maps.Keys(l.Rename)) {
 		if reason := labelKeyFault(l.Rename[from]); reason != "" {
 			f.add(path+"rename."+from, "%q is no label: %s", l.Rename[from], reason)
+		} else if reason := reservedFault(l.Rename[from]); reason != "" {
+			f.add(path+"rename."+from, "makes metadata %q: registries may not set %s", l.Rename[from], reason)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Set)) {
 		if reason := labelKeyFault(key); reason != "" {
 			f.add(path+"set."+key, "is no label: %s", reason)
+		} else if canary.IsStamp(key) {
+			f.add(path+"set."+key, "is a label that meshbridge writes itself; write another key")
 		}
 		if reason := labelValueFault(l.Set[key]); reason != "" {
 			f.add(path+"set."+key, "%q is no value of a label: %s", l.Set[key], reason)
@@ -324,8 +311,10 @@ func (o Override) validate(f *faults, path string) {
 	}
 	checkExportTo(f, path+"exportTo", o.ExportTo)
 	if o.Address != "" {
-		if _, err := netip.ParseAddr(o.Address); err != nil {
+		if addr, err := netip.ParseAddr(o.Address); err != nil {
 			f.add(path+"address", "%q is no IP address", o.Address)
+		} else if err := addressFault(addr); err != nil {
+			f.add(path+"address", "%s", err)
 		}
 	}
 	if o.Subsets != "" {

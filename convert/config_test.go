@@ -30,7 +30,7 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 	}
 	got := c.Validate().Error()
 	for _, want := range []string{
-		`mesh.domain: "Mesh." is no domain: "Mesh" is no DNS label`,
+		`mesh.domain: "Mesh." is no domain: it ends in a dot; leave that out`,
 		`mesh.namespace: "{{.Nowhere}}" names a field other than Service, Group`,
 		`mesh.exportTo[1]: "*" stands alone`,
 		`mesh.exportTo[2]: "." is there twice`,
@@ -42,7 +42,7 @@ func TestEveryFaultOfTheConfigurationIsToldWithItsPath(t *testing.T) {
 		`subsets.discover: "some" is none of none, multiple and all`,
 		`subsets.max: 0 is less than 1`,
 		`subsets.retain: -1s is negative`,
-		`subsets.trafficPolicy: is no Istio TrafficPolicy:`,
+		`subsets.trafficPolicy.loadBalance: is no field that Istio knows here; write one of connectionPool, loadBalancer`,
 		`retainEmpty: -1s is negative`,
 		`canary.onInvalid: "ignore" is neither keep nor respond`,
 	} {
@@ -95,6 +95,43 @@ func TestEveryFaultOfASourceIsToldWithItsPath(t *testing.T) {
 	}
 	if _, err := Compile(Default(), []Source{{Name: "a", Config: c}}); err == nil || !strings.HasPrefix(err.Error(), "source a: ") {
 		t.Errorf("Compile: %v", err)
+	}
+}
+
+func TestLabelsOfMeshbridgeIstioAndKubernetesAreNotTheRegistrysToSet(t *testing.T) {
+	for key, owner := range map[string]string{
+		"meshbridge.subset": "meshbridge", "meshbridge.pool.gray": "meshbridge", "Meshbridge.x": "meshbridge", "meshbridge.io/x": "meshbridge",
+		"istio.io/rev": "istio.io", "security.istio.io/tlsMode": "istio.io", "topology.istio.io/network": "istio.io", "istio-locality": "istio.io",
+		"service.istio.io/canonical-name": "istio.io", "topology.kubernetes.io/region": "kubernetes.io", "app.kubernetes.io/name": "kubernetes.io",
+		"kubernetes.io/hostname": "kubernetes.io", "gateway.networking.k8s.io/gateway-name": "k8s.io",
+		"meshbridges": "", "notistio.io/x": "", "istio.service.tag": "", "topology/zone": "", "version": "", "topology.zone": "",
+	} {
+		reason := reservedFault(key)
+		if owner == "" && reason != "" || owner != "" && !strings.HasPrefix(reason, "labels of "+owner+";") {
+			t.Errorf("%s: %q, want that of %q", key, reason, owner)
+		}
+		renamed := SourceConfig{PerService: PerService{Labels: Labels{Rename: map[string]string{"zone": key}}}}
+		if err := renamed.Validate(); (err == nil) != (owner == "") || err != nil && !strings.HasPrefix(err.Error(), "labels.rename.zone: makes metadata ") {
+			t.Errorf("rename to %s: %v", key, err)
+		}
+		set := SourceConfig{PerService: PerService{Labels: Labels{Set: map[string]string{key: "x"}}}}
+		if err := set.Validate(); (err == nil) != (owner != "meshbridge") {
+			t.Errorf("set %s: %v", key, err)
+		}
+		c := Default()
+		c.Subsets.Labels = []string{key}
+		if err := c.Validate(); (err == nil) != (owner != "meshbridge") {
+			t.Errorf("subsets of %s: %v", key, err)
+		}
+	}
+}
+
+func TestAnAddressThatCannotBeCalledIsNotPinned(t *testing.T) {
+	for text, want := range map[string]string{"10.1.2.3": "", "fd00::1": "", "0.0.0.0": "can be called", "224.0.0.1": "multicast", "fe80::1%eth0": "zone"} {
+		err := SourceConfig{Overrides: []Override{{Service: "a", Address: text}}}.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"meshbridge/convert/canary"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
@@ -55,6 +57,11 @@ func lookups(ctx context.Context, rules *Rules, changes []sources.Change, lookup
 			}
 		}
 	}
-	r.round(ctx, true)
+	looking, stop := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error { return r.run(looking) })
+	r.settled(ctx)
+	stop()
+	_ = g.Wait() // run returns no error
 	return r.addrs
 }

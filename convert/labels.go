@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"meshbridge/convert/canary"
 )
 
 // labelRules says which metadata of an instance becomes labels of its endpoints.
@@ -64,8 +66,8 @@ func (r *labelRules) take(metadata map[string]string, more []string, reject func
 		if _, renamed := r.rename[key]; renamed || metadata[key] == "" || !r.takes(key) && !(slices.Contains(more, key) && !r.exclude.match(strings.ToLower(key))) {
 			continue
 		}
-		if ofIstio(key) {
-			reject(ClassLabel, fmt.Sprintf("label %s: registries may not set labels of istio.io; use labels.set", key))
+		if reason := reservedFault(key); reason != "" {
+			reject(ClassLabel, fmt.Sprintf("label %s: registries may not set %s", clip(key), reason))
 			continue
 		}
 		if reason := labelKeyFault(key); reason != "" {
@@ -103,11 +105,27 @@ func putLabel(taken map[string]string, key, value string, reject func(class, rea
 	taken[key] = legal
 }
 
-// ofIstio reports whether a label key belongs to Istio, such as istio.io/rev or proxy.istio.io/health-checks-enabled.
-func ofIstio(key string) bool {
-	prefix, _, ok := strings.Cut(strings.ToLower(key), "/")
-	return ok && (prefix == "istio.io" || strings.HasSuffix(prefix, ".istio.io"))
+// reservedFault says whose a label key is if no metadata may become it, and what to do; "" if it is anybody's. The stamps of
+// the bridge say what routes rely on; by those of Istio and Kubernetes, istiod decides about identity, locality and mTLS.
+func reservedFault(key string) string {
+	if canary.IsStamp(key) {
+		return "labels of meshbridge; use labels.rename"
+	}
+	lower := strings.ToLower(key)
+	if lower == localityLabel {
+		return "labels of istio.io; use locality"
+	}
+	prefix, _, ok := strings.Cut(lower, "/")
+	for _, domain := range []string{"istio.io", "kubernetes.io", "k8s.io"} {
+		if ok && (prefix == domain || strings.HasSuffix(prefix, "."+domain)) {
+			return "labels of " + domain + "; use labels.set"
+		}
+	}
+	return ""
 }
+
+// localityLabel is the one label without a domain from which istiod reads more than a name.
+const localityLabel = "istio-locality"
 
 // toLabelValue makes a label value of any text: a dash for what is not allowed, without dashes, dots and underscores at its
 // ends. It does not shorten.

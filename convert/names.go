@@ -37,6 +37,13 @@ func hostFault(host string) string {
 	if len(host) > maxName {
 		return fmt.Sprintf("it is %d bytes long, %d at most", len(host), maxName)
 	}
+	if strings.HasSuffix(host, ".") {
+		return "it ends in a dot; leave that out"
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if strings.Trim(last, "0123456789") == "" && last != "" {
+		return fmt.Sprintf("its last part, %q, has digits alone, as that of an IP address; write a part with a letter", last)
+	}
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" {
 			return "a part between dots is empty"

@@ -28,6 +28,61 @@ func TestEveryTextBecomesALegalLabel(t *testing.T) {
 	}
 }
 
+func TestAHostThatIstioDropsIsNone(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for host, want := range map[string]string{
+		"orders.mesh": "", "orders": "", "7.mesh": "", "a.7b": "", "a.b7": "", "1.2.mesh": "", "10.0.0.mesh": "", long + ".mesh": "",
+		"":             "it is empty",
+		"10.1.2.3":     `its last part, "3", has digits alone`,
+		"orders.7":     "has digits alone",
+		"orders.007":   "has digits alone",
+		"7":            "has digits alone",
+		"orders.mesh.": "it ends in a dot",
+		"a..mesh":      "a part between dots is empty",
+		".mesh":        "a part between dots is empty",
+		"Orders.mesh":  "is no DNS label", "orders-.mesh": "is no DNS label", "-orders.mesh": "is no DNS label", "a_b.mesh": "is no DNS label",
+		"*.mesh": "is no DNS label", "*": "is no DNS label", "*-a.mesh": "is no DNS label", "ü.mesh": "is no DNS label",
+		long + "a.mesh":                        "63 at most",
+		strings.Repeat("a.", 126) + "mesh":     "253 at most",
+		strings.Repeat(long+".", 4) + "mesh.7": "253 at most",
+	} {
+		if got := hostFault(host); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestNoHostWithDigitsAtItsEndComesFromOutside(t *testing.T) {
+	w := newWorld(t, compile(t, "sources: [{name: a, host: '{{.Service}}.{{.Metadata.rel}}'}, {name: b}]"))
+	s := service("orders", "10.0.0.1", "10.0.0.2", "10.0.0.3")
+	for i, rel := range []string{"7", "r7", "1."} {
+		s.Instances[i].Metadata = map[string]string{"rel": rel}
+	}
+	w.put("a", s)
+	w.put("b", service("shop.7", "10.0.0.4"))
+	w.step()
+	if len(w.state()) != 2 || w.entry("registries/orders.r7") == nil || w.entry("registries/shop.7.mesh") == nil {
+		t.Errorf("served %v", w.state())
+	}
+	for _, want := range []string{`a orders i000 - [host] "orders.7" is no host: its last part, "7", has digits alone`, `"orders.1." is no host: it ends in a dot`} {
+		if text := rejectedText(w.engine.rejections()); !strings.Contains(text, want) {
+			t.Errorf("not told: %s in %s", want, text)
+		}
+	}
+	for _, domain := range []string{"mesh.7", "mesh.", "7"} {
+		c := Default()
+		c.Mesh.Domain = domain
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "mesh.domain: ") {
+			t.Errorf("domain %s: %v", domain, err)
+		}
+	}
+	for _, alias := range []string{"10.1.2.3", "shop.example.com.", "shop.7"} {
+		if err := (SourceConfig{Overrides: []Override{{Service: "a", Aliases: []string{alias}}}}).Validate(); err == nil || !strings.HasPrefix(err.Error(), "overrides[0].aliases[0]: ") {
+			t.Errorf("alias %s: %v", alias, err)
+		}
+	}
+}
+
 func TestANameOfDottedPartsDoesNotMergeWithOneOfOther(t *testing.T) {
 	w := newWorld(t, compile(t, ""))
 	grouped := service("orders", "10.0.0.2")

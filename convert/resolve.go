@@ -1,23 +1,35 @@
 package convert
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// How host names are looked up.
+// How host names are looked up. A lookup that lasts longer than resolvePatience makes room for others of its queue.
 const (
-	resolveEvery   = 30 * time.Second
-	resolveTimeout = 5 * time.Second
-	resolveAtOnce  = 16
+	resolveEvery    = 30 * time.Second // between two lookups of a name
+	resolveMost     = 5 * time.Minute  // the same, of a name whose server has not answered for long
+	resolvePatience = 250 * time.Millisecond
+	resolveTimeout  = 5 * time.Second
+	resolveAtOnce   = 32 // of each queue
+)
+
+// The queues of names. Each has lookups of its own, so that none waits for those of another.
+const (
+	queueNew    = iota // never looked up
+	queuePrompt        // the server answered last time, be it that there is no such name
+	queueLong          // the lookup outlasted resolvePatience
+	queueDead          // the server did not answer in time last time
+	queues
 )
 
 // Lookup finds the addresses of a host name, as net.Resolver.LookupNetIP does for network "ip".
@@ -27,21 +39,39 @@ type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 type resolver struct {
 	lookup Lookup
 	log    *slog.Logger
-	wake   chan struct{} // a name without an answer is there
+	wake   chan struct{} // a name is new, or a lookup made room
 	news   chan struct{} // an answer changed
 
 	mu      sync.Mutex
 	answers map[string]*answer // guarded by mu, as are the fields below
 	changed map[string]bool
-	tried   chan struct{} // closed and replaced after each round
+	waiting [queues][]turn // the soonest first
+	busy    [queues]int    // lookups
+	tried   chan struct{}  // closed and replaced after each lookup
 }
 
 type answer struct {
 	addrs  []netip.Addr
 	asked  bool // at least once
 	failed bool // last time
+	misses int  // times in a row that the server did not answer in time
 	// A former process knew it and nobody has needed it yet: it is not looked up, and forgotten from then on. Zero: it is needed.
 	spare time.Time
+}
+
+// turn is when a name is looked up. An answer has one turn, or is being looked up, or is spare.
+type turn struct {
+	at     time.Time
+	host   string
+	answer *answer
+}
+
+// attempt is a lookup that goes on.
+type attempt struct {
+	turn
+	queue int  // that it counts for; queues: none
+	cut   bool // it was given up so that it takes no room
+	ended bool
 }
 
 func newResolver(lookup Lookup, log *slog.Logger) *resolver {
@@ -64,13 +94,21 @@ func (r *resolver) addrs(host string) []netip.Addr {
 	if a == nil {
 		a = &answer{}
 		r.answers[host] = a
-		notify(r.wake)
+		r.enqueueLocked(queueNew, turn{at: time.Now(), host: host, answer: a})
 	}
 	if !a.spare.IsZero() {
 		a.spare = time.Time{}
-		notify(r.wake)
+		r.enqueueLocked(queueNew, turn{at: time.Now(), host: host, answer: a})
 	}
 	return a.addrs
+}
+
+func (r *resolver) enqueueLocked(queue int, t turn) {
+	at, _ := slices.BinarySearchFunc(r.waiting[queue], t, func(a, b turn) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.host, b.host))
+	})
+	r.waiting[queue] = slices.Insert(r.waiting[queue], at, t)
+	notify(r.wake)
 }
 
 // seed gives the answers of a former process. They wait for sources that report late until the given time.
@@ -109,21 +147,112 @@ func (r *resolver) take() map[string][]netip.Addr {
 	return changed
 }
 
-// run looks names up until ctx ends: new ones at once, all of them every 30 seconds.
+// run looks names up until ctx ends: new ones at once, others when they are due.
 func (r *resolver) run(ctx context.Context) error {
-	ticks := time.NewTicker(resolveEvery)
-	defer ticks.Stop()
+	var lookups sync.WaitGroup
+	defer lookups.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		// Either a name is new, or all are due, or it ends.
+		begun, next := r.begin(time.Now())
+		for _, a := range begun {
+			lookups.Go(func() { r.look(ctx, a) })
+		}
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+		// A name is new or a lookup made room, or a name is due, or it ends.
 		select {
 		case <-r.wake:
-			r.round(ctx, false)
-		case <-ticks.C:
-			r.round(ctx, true)
+		case <-timer.C:
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// begin takes the turns that are due out of the queues, as far as there is room, and says when the next one is due that has room.
+func (r *resolver) begin(now time.Time) (begun []*attempt, next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for queue := range r.waiting {
+		for r.busy[queue] < resolveAtOnce && len(r.waiting[queue]) > 0 {
+			t := r.waiting[queue][0]
+			known := r.answers[t.host] == t.answer
+			if known && t.at.After(now) {
+				if next.IsZero() || t.at.Before(next) {
+					next = t.at
+				}
+				break
+			}
+			r.waiting[queue][0] = turn{}
+			r.waiting[queue] = r.waiting[queue][1:]
+			if known {
+				r.busy[queue]++
+				begun = append(begun, &attempt{turn: t, queue: queue})
+			}
+		}
+	}
+	return begun, next
+}
+
+// look makes an attempt and takes in what comes of it.
+func (r *resolver) look(ctx context.Context, a *attempt) {
+	within, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	impatient := time.AfterFunc(resolvePatience, func() { r.outlast(a, cancel) })
+	defer impatient.Stop()
+	addrs, err := r.lookup(within, a.host)
+	var failure *net.DNSError
+	late := err != nil && (within.Err() != nil || errors.As(err, &failure) && failure.IsTimeout)
+
+	r.mu.Lock()
+	a.ended = true
+	if a.queue < queues {
+		r.busy[a.queue]--
+	}
+	cut := a.cut && late
+	if known := r.answers[a.host] == a.answer; known && cut {
+		r.enqueueLocked(queueLong, turn{at: time.Now(), host: a.host, answer: a.answer})
+	} else if known {
+		r.againLocked(a.turn, late)
+	}
+	r.mu.Unlock()
+	notify(r.wake)
+	if !cut && ctx.Err() == nil {
+		r.answer(a.host, a.answer, addrs, err)
+	}
+}
+
+// outlast has a lookup that lasts long count for queueLong. Without room for it, it is given up and waits for a turn there.
+func (r *resolver) outlast(a *attempt, give func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.ended || a.queue >= queueLong {
+		return
+	}
+	r.busy[a.queue]--
+	if a.queue = queueLong; r.busy[queueLong] < resolveAtOnce {
+		r.busy[queueLong]++
+	} else {
+		a.queue, a.cut = queues, true
+		give()
+	}
+	notify(r.wake)
+}
+
+// againLocked gives a name its next turn. The time between two grows while its server does not answer in time.
+func (r *resolver) againLocked(t turn, late bool) {
+	queue, wait := queuePrompt, resolveEvery
+	if late {
+		queue, wait = queueDead, min(resolveEvery<<min(t.answer.misses, 10), resolveMost)
+		t.answer.misses++
+	} else {
+		t.answer.misses = 0
+	}
+	t.at = time.Now().Add(wait)
+	r.enqueueLocked(queue, t)
 }
 
 // settled waits until every name known now was asked for once, or ctx ends.
@@ -147,38 +276,8 @@ func (r *resolver) settled(ctx context.Context) {
 	}
 }
 
-// round looks up all names, or only those never asked for.
-func (r *resolver) round(ctx context.Context, all bool) {
-	r.mu.Lock()
-	var hosts []string
-	for _, host := range slices.Sorted(maps.Keys(r.answers)) {
-		if a := r.answers[host]; a.spare.IsZero() && (all || !a.asked) {
-			hosts = append(hosts, host)
-		}
-	}
-	r.mu.Unlock()
-	var g errgroup.Group
-	g.SetLimit(resolveAtOnce)
-	for _, host := range hosts {
-		g.Go(func() error {
-			lookupCtx, cancel := context.WithTimeout(ctx, resolveTimeout)
-			defer cancel()
-			addrs, err := r.lookup(lookupCtx, host)
-			if ctx.Err() == nil {
-				r.answer(host, addrs, err)
-			}
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions return no error
-	r.mu.Lock()
-	close(r.tried)
-	r.tried = make(chan struct{})
-	r.mu.Unlock()
-}
-
 // answer takes one answer in. A failure and an empty answer keep the last one.
-func (r *resolver) answer(host string, addrs []netip.Addr, err error) {
+func (r *resolver) answer(host string, a *answer, addrs []netip.Addr, err error) {
 	if err == nil && len(addrs) == 0 {
 		err = fmt.Errorf("no address for %s", host)
 	}
@@ -190,8 +289,7 @@ func (r *resolver) answer(host string, addrs []netip.Addr, err error) {
 	next = slices.Compact(next)
 
 	r.mu.Lock()
-	a := r.answers[host]
-	if a == nil {
+	if r.answers[host] != a {
 		r.mu.Unlock()
 		return
 	}
@@ -203,6 +301,8 @@ func (r *resolver) answer(host string, addrs []netip.Addr, err error) {
 		r.changed[host] = true
 	}
 	known := len(a.addrs)
+	close(r.tried)
+	r.tried = make(chan struct{})
 	r.mu.Unlock()
 
 	switch {

@@ -91,7 +91,7 @@ func Compile(config Config, all []Source) (*Rules, error) {
 	}
 	r := &Rules{config: config, sources: map[string]*source{}}
 	r.fallback, _ = parseTemplate(config.Mesh.Namespace)
-	r.policy, _ = config.Subsets.policy()
+	r.policy = config.Subsets.policy(new(faults), config.Mesh)
 	r.ranges, _ = parseRanges(config.Mesh.VIPs)
 	for _, s := range all {
 		if r.sources[s.Name] != nil {

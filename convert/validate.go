@@ -116,16 +116,18 @@ func exportFaults(namespace string, exportTo []string, add func(string, ...any))
 	}
 }
 
-// ruleFaults says why Istio would refuse a DestinationRule (ValidateDestinationRule). The traffic policy is the operator's
-// and only decoded.
+// ruleFaults says why Istio would refuse a DestinationRule (ValidateDestinationRule).
 func ruleFaults(namespace string, dr *networkingpb.DestinationRule) []string {
 	var f []string
 	add := func(format string, args ...any) { f = append(f, fmt.Sprintf(format, args...)) }
 	if reason := hostFault(dr.Host); reason != "" {
 		add("host %q: %s", dr.Host, reason)
 	}
+	var policies faults
+	policies.policy("trafficPolicy", dr.TrafficPolicy, namespace)
 	names := map[string]bool{}
 	for _, s := range dr.Subsets {
+		policies.policy("subset "+s.Name+": trafficPolicy", s.TrafficPolicy, namespace)
 		switch {
 		case !isLabel(s.Name):
 			add("subset name %q is no DNS label", s.Name)
@@ -138,6 +140,9 @@ func ruleFaults(namespace string, dr *networkingpb.DestinationRule) []string {
 				add("subset %s: label %s=%s is not legal", s.Name, clip(key), clip(value))
 			}
 		}
+	}
+	for _, fault := range policies {
+		add("%s", fault)
 	}
 	exportFaults(namespace, dr.ExportTo, add)
 	return f

@@ -84,6 +84,24 @@ func (r vipRange) at(part, offset uint64) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
+// key names the part of a host.
+func (r vipRange) key(host string) partKey {
+	part, _ := r.place(host)
+	return partKey{r.prefix, part}
+}
+
+// keyOf names the part of an address; one that is not given out has none.
+func (r vipRange) keyOf(a netip.Addr) (partKey, bool) {
+	if !r.prefix.Contains(a) || a.Less(r.base) {
+		return partKey{}, false
+	}
+	at, base := a.As16(), r.base.As16()
+	n, borrow := bits.Sub64(binary.BigEndian.Uint64(at[8:]), binary.BigEndian.Uint64(base[8:]), 0)
+	high, _ := bits.Sub64(binary.BigEndian.Uint64(at[:8]), binary.BigEndian.Uint64(base[:8]), borrow)
+	part := n / r.size
+	return partKey{r.prefix, part}, high == 0 && part < r.parts
+}
+
 // pure is the address that a host has unless another one has it already.
 func (r vipRange) pure(host string) netip.Addr { return r.at(r.place(host)) }
 
@@ -99,11 +117,19 @@ type vips struct {
 	// hosts that lost their address to a pin. The loop drains freed.
 	waiting map[netip.Addr][]string
 	freed   []string
+	// full are the hosts without an address of a part of a range, in byte order. The first of them gets what comes free there.
+	full map[partKey][]string
+}
+
+// partKey names a part of a range.
+type partKey struct {
+	prefix netip.Prefix
+	part   uint64
 }
 
 func newVIPs(ranges []vipRange, saved map[string][]netip.Addr) *vips {
 	return &vips{ranges: ranges, taken: map[netip.Addr]string{}, pinned: map[netip.Addr]bool{}, moved: map[string]bool{}, saved: saved,
-		waiting: map[netip.Addr][]string{}}
+		waiting: map[netip.Addr][]string{}, full: map[partKey][]string{}}
 }
 
 // grant is what a host was given.
@@ -135,13 +161,16 @@ func (v *vips) give(host string, have []netip.Addr, pin netip.Addr) grant {
 	for _, r := range v.ranges {
 		if pin.IsValid() && pin.Is4() == r.base.Is4() {
 			g.addrs, pinUsed = append(g.addrs, pin), true
+			v.leave(r.key(host), host)
 			continue
 		}
 		addr, clash := v.find(r, host, have)
 		if !addr.IsValid() {
 			g.full = true
+			v.wait(r.key(host), host)
 			continue
 		}
+		v.leave(r.key(host), host)
 		if clash != "" {
 			g.clash, moved = clash, true
 		}
@@ -171,7 +200,7 @@ func (v *vips) give(host string, have []netip.Addr, pin netip.Addr) grant {
 }
 
 // find is the address of a host in a range: the one it has, the one it had before a restart, the pure one, or the next free
-// one after that. clash names who has the pure one where it is another.
+// one after that, unless one that comes before it waits for that. clash names who has the pure one where it is another.
 func (v *vips) find(r vipRange, host string, have []netip.Addr) (addr netip.Addr, clash string) {
 	pure := r.pure(host)
 	for _, old := range [][]netip.Addr{have, v.saved[host]} {
@@ -180,6 +209,9 @@ func (v *vips) find(r vipRange, host string, have []netip.Addr) (addr netip.Addr
 				return a, v.holder(pure, a)
 			}
 		}
+	}
+	if first := v.full[r.key(host)]; len(first) > 0 && first[0] < host {
+		return netip.Addr{}, ""
 	}
 	part, offset := r.place(host)
 	for i := range r.size {
@@ -211,6 +243,9 @@ func (v *vips) release(host string, have []netip.Addr) {
 	}
 	delete(v.moved, host)
 	delete(v.saved, host)
+	for _, r := range v.ranges {
+		v.leave(r.key(host), host)
+	}
 }
 
 func (v *vips) drop(addr netip.Addr) {
@@ -218,4 +253,35 @@ func (v *vips) drop(addr netip.Addr) {
 	delete(v.pinned, addr)
 	v.freed = append(v.freed, v.waiting[addr]...)
 	delete(v.waiting, addr)
+	for _, r := range v.ranges {
+		if key, ok := r.keyOf(addr); ok {
+			v.call(key)
+		}
+	}
+}
+
+// wait notes that a host has no address of its part.
+func (v *vips) wait(key partKey, host string) {
+	if at, there := slices.BinarySearch(v.full[key], host); !there {
+		v.full[key] = slices.Insert(v.full[key], at, host)
+	}
+}
+
+// leave notes that a host no longer waits, and calls the one behind it: more than one address may be free.
+func (v *vips) leave(key partKey, host string) {
+	at, there := slices.BinarySearch(v.full[key], host)
+	if !there {
+		return
+	}
+	if v.full[key] = slices.Delete(v.full[key], at, at+1); len(v.full[key]) == 0 {
+		delete(v.full, key)
+	}
+	v.call(key)
+}
+
+// call has the first host that waits try again.
+func (v *vips) call(key partKey) {
+	if first := v.full[key]; len(first) > 0 {
+		v.freed = append(v.freed, first[0])
+	}
 }

@@ -146,6 +146,92 @@ func TestAPinnedAddressMovesWhoeverHasIt(t *testing.T) {
 	}
 }
 
+// full is a range of two addresses.
+const full = "mesh: {vips: [10.9.8.0/30]}\nretainEmpty: 0s"
+
+func TestAnAddressThatComesFreeGoesToTheFirstHostThatWaits(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, compile(t, full))
+		for _, name := range []string{"m1", "m2"} {
+			w.put("a", service(name, "10.0.0.1"))
+		}
+		w.step()
+		// Four hosts come one by one or several at once, some in the step in which an address comes free.
+		steps := rand.New(rand.NewPCG(seed, 9))
+		for i, name := range steps.Perm(4) {
+			w.put("a", service([]string{"a", "b", "y", "z"}[name], "10.0.0.1"))
+			if i < 3 && steps.IntN(2) == 0 {
+				w.step()
+			}
+		}
+		w.gone("a", sources.Key{Name: "m1"})
+		w.step()
+		has := func(want ...string) {
+			t.Helper()
+			if got := slices.Sorted(maps.Keys(w.addresses())); !slices.Equal(got, want) {
+				t.Fatalf("seed %d: %v have addresses, want %v", seed, got, want)
+			}
+		}
+		has("a.mesh", "m2.mesh")
+		w.gone("a", sources.Key{Name: "b"}) // the next one stops waiting
+		w.step()
+		w.gone("a", sources.Key{Name: "m2"})
+		w.gone("a", sources.Key{Name: "a"})
+		w.step()
+		has("y.mesh", "z.mesh")
+		if text := rejectedText(w.engine.rejections()); strings.Contains(text, "no free address") {
+			t.Errorf("seed %d: it is still told that hosts wait: %s", seed, text)
+		}
+		if len(w.engine.vips.full) != 0 {
+			t.Errorf("seed %d: %v still wait", seed, w.engine.vips.full)
+		}
+	}
+}
+
+func TestAHostThatWaitsDoesNotLoseTheFreedAddressToANewcomerBehindIt(t *testing.T) {
+	w := newWorld(t, compile(t, full))
+	for _, name := range []string{"m1", "m2", "n"} {
+		w.put("a", service(name, "10.0.0.1"))
+	}
+	w.step()
+	w.gone("a", sources.Key{Name: "m1"})
+	w.put("a", service("z", "10.0.0.1"))
+	w.step()
+	if got := slices.Sorted(maps.Keys(w.addresses())); !slices.Equal(got, []string{"m2.mesh", "n.mesh"}) {
+		t.Errorf("%v have addresses", got)
+	}
+}
+
+func TestAHostThatWaitsGetsAnAddressThatAPinGivesUp(t *testing.T) {
+	w := newWorld(t, compile(t, full+"\nsources: [{name: a, overrides: [{service: m1, address: 10.9.8.1}]}]"))
+	for _, name := range []string{"m1", "m2", "n"} {
+		w.put("a", service(name, "10.0.0.1"))
+	}
+	w.step()
+	w.gone("a", sources.Key{Name: "m1"})
+	w.step()
+	if a := w.addresses(); a["n.mesh"] != "10.9.8.1" {
+		t.Errorf("%v, want 10.9.8.1 for n.mesh", a)
+	}
+}
+
+func TestAHostThatWaitsInOneRangeIsServedInTheOther(t *testing.T) {
+	w := newWorld(t, compile(t, "mesh: {vips: [10.9.8.0/30, 'fd00::/64']}\nretainEmpty: 0s"))
+	for _, name := range []string{"m1", "m2", "n"} {
+		w.put("a", service(name, "10.0.0.1"))
+	}
+	w.step()
+	if a := w.addresses(); strings.Contains(a["n.mesh"], "10.9.8") || !strings.HasPrefix(a["n.mesh"], "fd00:") {
+		t.Errorf("%v", a)
+	}
+	before := w.addresses()["n.mesh"]
+	w.gone("a", sources.Key{Name: "m2"})
+	w.step()
+	if a := w.addresses()["n.mesh"]; !strings.HasPrefix(a, "10.9.8.") || !strings.HasSuffix(a, " and "+before) {
+		t.Errorf("n.mesh has %s, had %s", a, before)
+	}
+}
+
 func TestAPinnedAddressMayLieOutsideTheRanges(t *testing.T) {
 	w := newWorld(t, compile(t, "sources: [{name: a, overrides: [{service: s1, address: 'fd00::7'}]}]"))
 	w.put("a", service("s1", "10.0.0.1"))
@@ -185,7 +271,15 @@ func TestEveryAddressOfARangeIsInsideAndOnceOnly(t *testing.T) {
 				if !r.prefix.Contains(a) || seen[a] {
 					t.Fatalf("%s: %s is outside or twice", text, a)
 				}
+				if key, ok := r.keyOf(a); !ok || key.part != part {
+					t.Fatalf("%s: %s is said to be of part %d (%v), and is of %d", text, a, key.part, ok, part)
+				}
 				seen[a] = true
+			}
+		}
+		for a := r.prefix.Addr(); r.prefix.Contains(a); a = a.Next() {
+			if _, ok := r.keyOf(a); ok != seen[a] {
+				t.Errorf("%s: %s has a part: %v, is given out: %v", text, a, ok, seen[a])
 			}
 		}
 	}
@@ -194,6 +288,11 @@ func TestEveryAddressOfARangeIsInsideAndOnceOnly(t *testing.T) {
 		first, last := r.at(0, 0), r.at(r.parts-1, r.size-1)
 		if r.parts != store.Slots || !r.prefix.Contains(first) || !r.prefix.Contains(last) || !first.Less(last) {
 			t.Errorf("%s: %d parts from %s to %s", text, r.parts, first, last)
+		}
+		for _, a := range []netip.Addr{first, last} {
+			if key, ok := r.keyOf(a); !ok || r.at(key.part, 0).Compare(a) > 0 || key.part != 0 && a == first {
+				t.Errorf("%s: %s is said to be of part %d (%v)", text, a, key.part, ok)
+			}
 		}
 	}
 }

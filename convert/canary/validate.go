@@ -100,6 +100,12 @@ func hostFault(s string) string {
 	case len(s) > validation.DNS1123SubdomainMaxLength:
 		return fmt.Sprintf("it is %d bytes long, %d at most", len(s), validation.DNS1123SubdomainMaxLength)
 	}
+	if strings.HasSuffix(s, ".") {
+		return "it ends in a dot: without it"
+	}
+	if last := s[strings.LastIndexByte(s, '.')+1:]; strings.Trim(last, "0123456789") == "" {
+		return fmt.Sprintf("its last part, %q, has digits alone, as that of an IP address: a part with a letter", last)
+	}
 	for part := range strings.SplitSeq(strings.NewReplacer("*", "x", "?", "x").Replace(s), ".") {
 		if part == "" {
 			return "a part between dots is empty"
@@ -241,10 +247,15 @@ func (f *faults) labels(path string, labels map[string]string) {
 
 func (f *faults) labelKey(path, key string) bool {
 	reasons := validation.IsQualifiedName(key)
-	if len(reasons) > 0 {
+	switch {
+	case len(reasons) > 0:
 		f.add(path, "%q is no key of a label: %s", key, plain(reasons))
+	case IsStamp(key):
+		f.add(path, "%q is a label that meshbridge writes itself: a label that the registry or labels.set gives", key)
+	default:
+		return true
 	}
-	return len(reasons) == 0
+	return false
 }
 
 // labelValue checks the value of a label. The empty one would select endpoints that have the label without saying anything.
@@ -255,3 +266,6 @@ func (f *faults) labelValue(path, key, value string) {
 		f.add(path, "%q is no value of a label: %s", value, plain(reasons))
 	}
 }
+
+// IsStamp reports whether a label key is among those that the bridge alone writes on endpoints.
+func IsStamp(key string) bool { return strings.HasPrefix(strings.ToLower(key), "meshbridge.") }

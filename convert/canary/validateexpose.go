@@ -3,6 +3,7 @@ package canary
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -56,7 +57,8 @@ func (f *faults) gatewayHosts(path string, hosts []string) {
 	}
 	for i, host := range hosts {
 		name := strings.TrimPrefix(host, "*.")
-		if reason := hostFault(name); host != "*" && (reason != "" || strings.ContainsAny(name, "*?")) {
+		ip, err := netip.ParseAddr(host)
+		if reason := hostFault(name); host != "*" && !(err == nil && ip.Is4()) && (reason != "" || strings.ContainsAny(name, "*?")) {
 			if reason == "" {
 				reason = `a pattern is "*" or begins with "*."`
 			}

@@ -46,9 +46,19 @@ var (
 		strings.Repeat("a", 63), strings.Repeat("a", 64) + "b", strings.Repeat("a", 62) + ".b",
 	}
 	names    = []string{"shop", "billing", "com.acme.Catalog", "com.acme.Stock", "orders", "mocka", "mockb", "inventory"}
-	oddNames = []string{"Shop", "shop_1", "shop-1", "7", "-x-", "ü", "a..b", "s.2", strings.Repeat("n", 70), strings.Repeat("deep.", 60) + "x"}
-	zones    = []string{"z1", "z2", "Z1", "z/1"}
-	groups   = []string{"", "", "", "g", "G_1", "DEFAULT_GROUP"}
+	oddNames = []string{
+		"Shop", "shop_1", "shop-1", "7", "-x-", "ü", "a..b", "s.2", strings.Repeat("n", 70), strings.Repeat("deep.", 60) + "x",
+		"10.1.2.3", "shop.7", "7.shop", "shop.", ".shop", "shop-", "SHOP.Billing", "*", "*.shop", "shop*", "*-shop",
+		strings.Repeat("n", 63), strings.Repeat("n", 64), strings.Repeat("n", 63) + "." + strings.Repeat("m", 63),
+	}
+	// hosts are what nobody should be able to serve, or just may.
+	oddHosts = []string{
+		"10.1.2.3", "shop.7", "*.7", "7", "*.10.0.0.1", "300.1.2.3", "1.2.3.shop", "shop.example.com.", "*.example.com.", "shop.7.", ".", "SHOP.example.com", "shop-.example.com",
+		"-shop.example.com", "*", "*.", "*.shop", "*shop.example.com", "*-shop.example.com", "shop.*.com", "shop.*", "**.com", "a_b.example.com", "ü.example.com", "a b.com",
+		strings.Repeat("h", 63) + ".com", strings.Repeat("h", 64) + ".com", strings.Repeat("deep.", 50) + "com", strings.Repeat("deep.", 49) + "com", "fd00::1", "::1", "shop..com", "00.com", "shop.0x7",
+	}
+	zones  = []string{"z1", "z2", "Z1", "z/1"}
+	groups = []string{"", "", "", "g", "G_1", "DEFAULT_GROUP"}
 )
 
 // protocols are sets of service ports.
@@ -131,7 +141,7 @@ func (d dice) metadata(mine []string) map[string]string {
 		m["istio.service.tag"] = pick(d, "gray", "gray", "blue", "a b")
 	}
 	if d.chance(20) {
-		m[pick(d, "app", "istio.io/rev", "bad key", "team/owner", "meshbridge.subset", "meshbridge.pool.gray")] = odd(d, versions, oddVersions)
+		m[pick(d, "app", "istio.io/rev", "bad key", "team/owner", "meshbridge.subset", "meshbridge.pool.gray", "topology.kubernetes.io/zone", "istio-locality", "app.kubernetes.io/name", strings.Repeat("k", 64), "k-", "K")] = odd(d, versions, oddVersions)
 	}
 	return m
 }

@@ -25,7 +25,7 @@ func (d dice) document(name string, hosts map[string][]string) object {
 	doc := object{"name": odd(d, []string{name}, []string{"doc-0", "Doc", "", strings.Repeat("d", 63), strings.Repeat("d", 64)})}
 	services, here := d.hosts(hosts)
 	doc["services"] = services
-	d.maybe(doc, "label", 10, odd(d, []string{"version", "zone", "istio.service.tag"}, []string{"bad label!"}))
+	d.maybe(doc, "label", 10, odd(d, []string{"version", "zone", "istio.service.tag"}, []string{"bad label!", "meshbridge.subset", "istio.io/rev"}))
 	words := slices.Clone(here)
 	d.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
 	next := func() string { // another version each time, mostly one that there is
@@ -67,7 +67,7 @@ func (d dice) document(name string, hosts map[string][]string) object {
 // hosts are the services of a document, and versions of theirs.
 func (d dice) hosts(hosts map[string][]string) (services, here []string) {
 	all := sorted(hosts)
-	services = []string{odd(d, all, []string{"unknown.mesh", "nodot", "Upper.mesh", ""})}
+	services = []string{odd(d, all, append(oddHosts, "unknown.mesh", "nodot", "Upper.mesh", ""))}
 	switch {
 	case d.chance(10):
 		services = []string{pick(d, "*", "*.mesh", "com.acme.*", "?hop.*")}
@@ -86,7 +86,7 @@ func (d dice) maybe(o object, key string, percent int, value any) {
 }
 
 func (d dice) labels() object {
-	return odd(d, []object{{"istio.service.tag": "gray"}, {"zone": "z1"}, {"zone": "z1", "version": "v1"}}, []object{{"istio.service.tag": "a b"}, {}})
+	return odd(d, []object{{"istio.service.tag": "gray"}, {"zone": "z1"}, {"zone": "z1", "version": "v1"}}, []object{{"istio.service.tag": "a b"}, {}, {"meshbridge.pool.gray": "1"}, {"topology.kubernetes.io/zone": "z1"}})
 }
 
 func (d dice) canary(i int, next func() string, left *int) object {
@@ -116,7 +116,7 @@ func (d dice) canary(i int, next func() string, left *int) object {
 
 func (d dice) header() string {
 	return odd(d, []string{"stage", "x-canary", "user-agent", "my-request-id", "x-stage", "cookie", "x_under"},
-		[]string{":path", ":authority", "host", "", "a b", "ü", "x:y", "X-Stage", strings.Repeat("h", 300)})
+		[]string{":path", ":authority", "host", "@request.auth.claims.sub", "", "a b", "ü", "x:y", "X-Stage", strings.Repeat("h", 300)})
 }
 
 // match is what a header must be.
@@ -137,7 +137,7 @@ func (d dice) expose(name string, services []string, hosts map[string][]string) 
 	if d.chance(65) {
 		e["gateway"] = odd(d, []string{"istio-system/app", "e2e/gateway", "ops/public"}, []string{"gateway", "ops/gateway.v1", "a/b/c", "./app", "Ops/app", "mesh", "istio-system/mesh"})
 		d.maybe(e, "hosts", 60, odd(d, [][]string{{"*"}, {name + ".example.com"}, {name + ".a.example.com", "*." + name + ".example.org"}}, [][]string{
-			{}, {"*", "*"}, {"a_b.example.com"}, {"*.*.com"}, {"a*.com"}, {"10.0.0.1"}, {"shop"}, {"shop.example.com:443"}, {"*", "a.com"}, {"*.example.com", "a.example.com"}, {""}}))
+			{}, {"*", "*"}, {"a_b.example.com"}, {"*.*.com"}, {"a*.com"}, {"10.0.0.1"}, {"shop"}, {"shop.example.com:443"}, {"*", "a.com"}, {"*.example.com", "a.example.com"}, {""}, {pick(d, oddHosts...)}, {pick(d, oddHosts...)}, {pick(d, oddHosts...)}, {name + ".example.com", pick(d, oddHosts...)}}))
 		d.maybe(e, "prefix", 60, odd(d, []string{"/shop", "/", "/shop/", "/%41", "/a/../b"}, []string{"", "shop", "/a b", "/a?b", "/a#b", "/ü", "/*", "/" + strings.Repeat("p", 3000)}))
 	} else {
 		e["delegate"] = odd(d, []string{name + "-routes", name}, []string{"Routes", "a/b", strings.Repeat("r", 254), "-", "mb-shop.mesh"})

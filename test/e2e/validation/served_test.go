@@ -95,6 +95,7 @@ var wanted = []string{
 	"VirtualService", "gateway", "delegate", "prefix of paths", "HTTP", "TCP", "TLS", "weights", "weights of TCP", "weights of TLS", "port in a match",
 	"header exact", "header prefix", "header regex", "header member", "headers set", "answer", "source labels", "source namespace", "exportTo",
 	"document serving", "document held", "document responding", "document pending",
+	"host refused", "traffic policy", "alias", "configuration refused: subsets.trafficPolicy", "configuration refused: mesh.", "configuration refused: source",
 }
 
 func (f features) check(t *testing.T) {
@@ -125,6 +126,14 @@ func (w *world) features(t *testing.T, seen features) {
 	for _, v := range w.canaries {
 		seen["document "+v.State]++
 	}
+	if w.refused != nil {
+		for line := range strings.Lines(w.refused.Error()) {
+			for _, path := range []string{"subsets.trafficPolicy", "mesh.", "source"} {
+				seen.add("configuration refused: "+path, strings.HasPrefix(line, path))
+			}
+		}
+	}
+	seen.add("host refused", slices.ContainsFunc(w.rejected, func(r convert.Rejection) bool { return r.Class == convert.ClassHost }))
 	entries, subsets := map[string]int{}, map[string]bool{}
 	var routes []*networkingpb.VirtualService
 	for _, r := range w.resources {
@@ -135,10 +144,12 @@ func (w *world) features(t *testing.T, seen features) {
 				seen["ServiceEntry split by port"]++
 			}
 			seen.add("exportTo", len(s.ExportTo) > 0)
+			seen.add("alias", s.Hosts[0] == "shop.example.com")
 			seen.add("stamped endpoint", slices.ContainsFunc(s.Endpoints, func(e *networkingpb.WorkloadEntry) bool {
 				return slices.ContainsFunc(slices.Collect(maps.Keys(e.Labels)), func(key string) bool { return strings.HasPrefix(key, "meshbridge.") })
 			}))
 		case *networkingpb.DestinationRule:
+			seen.add("traffic policy", s.TrafficPolicy != nil)
 			for _, subset := range s.Subsets {
 				subsets[s.Host+" "+subset.Name] = true
 				seen.add("subset with failover", len(subset.TrafficPolicy.GetLoadBalancer().GetLocalityLbSetting().GetFailoverPriority()) > 0)

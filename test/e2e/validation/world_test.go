@@ -28,6 +28,7 @@ type world struct {
 	seed      uint64
 	services  map[string][]*sources.Service // by source
 	config    convert.Config
+	refused   error  // a configuration before that one
 	text      []byte // the documents as a file
 	resources []*store.Resource
 	rejected  []convert.Rejection
@@ -38,9 +39,19 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, dir string) *world {
 	t.Helper()
 	d := newDice(seed)
-	w := &world{seed: seed, config: d.config(), services: map[string][]*sources.Service{"a": d.services(), "b": d.services()}}
-	all := []convert.Source{{Name: "a", Config: d.source()}, {Name: "b", Order: 1, Config: d.source()}}
-	rules, err := convert.Compile(w.config, all)
+	w := &world{seed: seed, services: map[string][]*sources.Service{"a": d.services(), "b": d.services()}}
+	var all []convert.Source
+	var rules *convert.Rules
+	var err error
+	configure := func(d dice) {
+		w.config = d.config(t)
+		all = []convert.Source{{Name: "a", Config: d.source()}, {Name: "b", Order: 1, Config: d.source()}}
+		rules, err = convert.Compile(w.config, all)
+	}
+	if configure(d); err != nil && d.odds > 0 {
+		w.refused = err // the bridge would not start with it
+		configure(dice{Rand: d.Rand})
+	}
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -68,6 +79,12 @@ func newWorld(t *testing.T, seed uint64, dir string) *world {
 	return w
 }
 
+// Words of a configuration that may be wrong.
+var (
+	oddExports = [][]string{{"~"}, {"Big"}, {"*", "."}, {".", "."}, {"a.b"}, {""}, {"shop-"}, {"*.shop"}, {strings.Repeat("n", 64)}, {"."}, {"7"}}
+	oddKeys    = []string{"meshbridge.subset", "istio.io/rev", "topology.kubernetes.io/zone", "bad key", "-a", strings.Repeat("k", 64), "a/b/c", "", "Zone"}
+)
+
 func sorted[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 // text writes documents as people do.
@@ -83,19 +100,20 @@ func text(t *testing.T, documents []object) []byte {
 	return bytes.Join(parts, []byte("---\n"))
 }
 
-// config is a configuration without faults, as the bridge would not start with one.
-func (d dice) config() convert.Config {
+// config is a configuration, mostly without faults, as the bridge does not start with one.
+func (d dice) config(t *testing.T) convert.Config {
 	c := convert.Default()
-	c.Mesh.Domain = pick(d, "mesh", "mesh", "mesh.example.com")
-	c.Mesh.Namespace = pick(d, "registries", "{{.Namespace}}", "ns-{{.Group}}", "{{.Metadata.version}}")
-	c.Mesh.ExportTo = pick(d, nil, nil, []string{"*"}, []string{"."}, []string{"registries", "."}, []string{"shop", "billing"})
+	c.Mesh.Domain = odd(d, []string{"mesh", "mesh", "mesh.example.com"}, oddHosts)
+	c.Mesh.Namespace = odd(d, []string{"registries", "{{.Namespace}}", "ns-{{.Group}}", "{{.Metadata.version}}"}, []string{"Big_NS.7", "{{.Metadata.zone}}-", strings.Repeat("n", 64)})
+	c.Mesh.ExportTo = odd(d, [][]string{nil, nil, {"*"}, {"."}, {"registries", "."}, {"shop", "billing"}}, oddExports)
 	c.Mesh.TLS = pick(d, convert.TLSDisable, convert.TLSIstio)
 	c.Mesh.VIPs = pick(d, c.Mesh.VIPs, []string{"244.0.0.0/6", "fd00:1::/64"})
-	c.Subsets.Labels = pick(d, []string{"version"}, []string{"version"}, []string{"version", "zone"}, []string{"istio.service.tag", "version"})
+	c.Subsets.Labels = odd(d, [][]string{{"version"}, {"version"}, {"version", "zone"}, {"istio.service.tag", "version"}}, [][]string{{"meshbridge.subset"}, {"bad key"}, {"app.kubernetes.io/name"}})
 	c.Subsets.Discover = pick(d, convert.DiscoverNone, convert.DiscoverMultiple, convert.DiscoverAll)
 	c.Subsets.Max = pick(d, 10, 10, 2)
-	c.Subsets.TrafficPolicy = pick(d, nil, map[string]any{"loadBalancer": map[string]any{"simple": "LEAST_REQUEST"}},
-		map[string]any{"outlierDetection": map[string]any{"consecutive5xxErrors": 3}, "connectionPool": map[string]any{"tcp": map[string]any{"maxConnections": 100}}})
+	if d.chance(60) {
+		c.Subsets.TrafficPolicy = configured(t, d.policy())
+	}
 	c.Canary.OnInvalid = pick(d, canary.OnInvalidKeep, canary.OnInvalidRespond)
 	c.Canary.Precedence = pick(d, canary.PrecedenceYield, canary.PrecedenceOverride)
 	if d.chance(30) {
@@ -113,12 +131,19 @@ func (d dice) source() convert.SourceConfig {
 	s := convert.SourceConfig{}
 	s.Labels.Include = pick(d, nil, nil, []string{"*"})
 	if d.chance(20) {
-		s.Labels.Rename = map[string]string{"zone": "topology/zone"}
+		s.Labels.Rename = map[string]string{"zone": odd(d, []string{"topology/zone"}, oddKeys)}
 	}
-	s.Revision = pick(d, "", "", "", "canary")
-	s.Host = pick(d, "", "", "", "{{.Service}}.{{.Metadata.version}}.{{.Domain}}")
 	if d.chance(20) {
-		s.Overrides = []convert.Override{{Service: "*hop*", Aliases: []string{"shop.example.com"}, ExportTo: pick(d, nil, []string{"."})}}
+		s.Labels.Set = map[string]string{odd(d, []string{"registry", "istio.io/x", "topology.istio.io/network"}, oddKeys): odd(d, []string{"a"}, oddVersions)}
+	}
+	s.Revision = odd(d, []string{"", "", "", "canary"}, []string{"Canary", "canary-", "1.24"})
+	s.Host = pick(d, "", "", "", "{{.Service}}.{{.Metadata.version}}.{{.Domain}}")
+	if d.odds > 0 {
+		s.Host = pick(d, s.Host, s.Host, "{{.Service}}.{{.Metadata.version}}", "{{.Service}}.{{.Metadata.zone}}.", "*.{{.Service}}.mesh", "{{.Service}}-.MESH", "{{.Metadata.version}}")
+	}
+	if d.chance(20) {
+		s.Overrides = []convert.Override{{Service: "*hop*", Aliases: []string{odd(d, []string{"shop.example.com", "Shop.Example.com"}, oddHosts)}, ExportTo: odd(d, [][]string{nil, {"."}}, oddExports),
+			Address: odd(d, []string{"", "10.9.9.9", "fd00::9"}, []string{"fe80::1%eth0", "10.9.9", "::ffff:10.9.9.9", "224.0.0.1"})}}
 	}
 	return s
 }
