@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strings"
 
 	"meshbridge/config/follow"
 	"meshbridge/convert"
@@ -220,9 +221,16 @@ func (c *Config) resolve(dir string) {
 	for _, path := range paths {
 		*path = within(dir, *path)
 	}
-	c.Canary.Dir = dir
 	literal := follow.Literal(dir)
 	for i, glob := range c.Canary.Files {
 		c.Canary.Files[i] = within(literal, glob)
+	}
+	for _, team := range c.Canary.Teams {
+		for i, glob := range team.Files {
+			team.Files[i] = within(literal, glob)
+			if strings.HasSuffix(glob, "/") && !strings.HasSuffix(team.Files[i], "/") {
+				team.Files[i] += "/" // it means all below the folder
+			}
+		}
 	}
 }

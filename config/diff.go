@@ -24,7 +24,9 @@ type Diff struct {
 func (d Diff) Empty() bool { return reflect.DeepEqual(d, Diff{}) }
 
 // live are the settings outside sources and conversion that take effect without a restart.
-func live() []string { return []string{"admin.token", "log.level", "canary.files", "canary.teams"} }
+func live() []string {
+	return []string{"admin.token", "log.level", "canary.files", "canary.teams", "canary.settle"}
+}
 
 // conversion are the settings of canaries that change what is made of services.
 func conversion() []string {

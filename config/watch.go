@@ -19,12 +19,12 @@ type Watcher struct {
 	Settle time.Duration
 	// Poll is how often the files are looked at even if the kernel says nothing, as for network file systems. Default 30s.
 	Poll time.Duration
-	// Report, if set, is called after each reading: nil if the file is good, else why the last good one stays in force.
+	// Report, if set, is called after each reading: nil if the file is good, else why the last good one stays active.
 	Report func(err error)
 }
 
 // Run calls apply with each new configuration, from one goroutine, until ctx ends. current and files come from Load. A file
-// with a fault changes nothing and is told of once; so is one whose settings are those in force.
+// with a fault changes nothing and is told of once; so is one whose settings are those that are active.
 func (w *Watcher) Run(ctx context.Context, current *Config, files *Files, apply func(*Config)) error {
 	l := &loader{Watcher: w, current: current, apply: apply}
 	return follow.Run(ctx, follow.Options{Log: w.Log, Settle: w.Settle, Poll: w.Poll}, files, l.load)
@@ -43,7 +43,7 @@ func (l *loader) load() *Files {
 	switch {
 	case err != nil && err.Error() != l.fault:
 		l.fault = err.Error()
-		l.Log.Error("configuration refused, the last good one stays in force", "file", l.Path, "err", err)
+		l.Log.Error("configuration refused, the last good one stays active", "file", l.Path, "err", err)
 	case err == nil:
 		if l.fault != "" {
 			l.fault = ""

@@ -174,9 +174,9 @@ func TestAFaultyFileLeavesTheLastGoodInForceAndIsToldOnce(t *testing.T) {
 		t.Errorf("a faulty file was applied: %+v", <-w.applied)
 	}
 
-	write(t, path, fileWith("info", "one")) // 4. back to what is in force: nothing to apply
+	write(t, path, fileWith("info", "one")) // 4. back to what is active: nothing to apply
 	if c := w.good(); c != nil {
-		t.Errorf("applied %+v, which is in force already", c)
+		t.Errorf("applied %+v, which is active already", c)
 	}
 	if w.log.Count("good again") != 1 {
 		t.Error("the log does not say that the file is good again")

@@ -12,9 +12,14 @@ import (
 	"meshbridge/convert/canary"
 )
 
-// judge notes what a host says of the documents that are not in force as their files say. A draft without ports says nothing.
-func (e *engine) judge(d *draft, docs []*document, before []heldSubset) {
-	for _, doc := range docs {
+// judge notes what a host says of the documents that are not active as their files say, and what documents take from each other
+// there. A draft without ports says nothing.
+func (e *engine) judge(d *draft, docs candidates) {
+	e.documents.settleLosses(docs, d.host, d.lost)
+	if e.documents.namespace(d.host) != d.servedIn() {
+		e.documents.relocated(d.host)
+	}
+	for _, doc := range docs.all {
 		if !doc.content.names(d.host) || doc.settled() {
 			continue
 		}
@@ -22,7 +27,7 @@ func (e *engine) judge(d *draft, docs []*document, before []heldSubset) {
 			e.unsee(doc, d.host)
 			continue
 		}
-		v := e.rules.canaries().Judge(doc.content.Document, d.canaryHost(before))
+		v := e.rules.canaries().Judge(doc.content.Document, d.world)
 		if old, ok := doc.verdicts[d.host]; !ok || !old.Equal(v) {
 			doc.verdicts[d.host] = v
 			e.recheck(doc)
@@ -30,89 +35,127 @@ func (e *engine) judge(d *draft, docs []*document, before []heldSubset) {
 	}
 }
 
+// servedIn is the namespace that a draft is served in, "" if it is not.
+func (d *draft) servedIn() string {
+	if len(d.ports) == 0 {
+		return ""
+	}
+	return d.memory.Namespace
+}
+
+// namespaceOf is the namespace that a host is served in, "" if it is not.
+func (e *engine) namespaceOf(host string) string {
+	if s := e.hosts.all[host]; s != nil && len(s.ports) > 0 {
+		return s.namespace
+	}
+	return ""
+}
+
+// wanted reports whether a service wants a host.
+func (e *engine) wanted(host string) bool {
+	s := e.hosts.all[host]
+	return s != nil && len(e.parts(s, false)) > 0
+}
+
 // unsee forgets what a host said that is gone.
 func (e *engine) unsee(doc *document, host string) {
+	e.documents.lose(doc, host, nil)
 	if _, ok := doc.verdicts[host]; ok {
 		delete(doc.verdicts, host)
 		e.recheck(doc)
+		e.documents.relocated(host)
 	}
 }
 
 // recheck has accept decide about a document.
 func (e *engine) recheck(doc *document) { e.documents.checks[doc.key] = true }
 
-// accept decides which documents come into force in the world as it is now, in the order of their names, and has the hosts
-// converted anew that this changes.
+// accept decides which documents become active in the world as it is now, each by itself, and who has the paths at gateways, and
+// has the hosts converted anew that this changes.
 func (e *engine) accept(now time.Time) {
-	for len(e.documents.checks) > 0 {
-		due := slices.Sorted(maps.Keys(e.documents.checks))
-		clear(e.documents.checks)
-		for _, key := range due {
-			if doc := e.documents.all[key]; doc == nil || !e.decide(doc, now) {
-				continue
-			}
-			for _, other := range e.documents.all { // one in force may stand in the way of another, or no longer
-				if other.key != key && !other.settled() {
-					e.recheck(other)
-				}
-			}
+	for _, key := range slices.Sorted(maps.Keys(e.documents.checks)) {
+		if doc := e.documents.all[key]; doc != nil {
+			e.decide(doc, now)
+		}
+	}
+	clear(e.documents.checks)
+	if len(e.documents.targets) > 0 {
+		for host := range e.dirty {
+			e.documents.came(host)
+		}
+	}
+	for _, host := range e.documents.settleExposures() {
+		if e.hosts.all[host] != nil {
+			e.touch(host)
 		}
 	}
 }
 
-// decide puts in force what a document's file says, if nothing is wrong with it, and reports whether that changed anything.
-func (e *engine) decide(doc *document, now time.Time) bool {
+// decide makes active what a document's file says, if nothing is wrong with it in itself and in the world.
+func (e *engine) decide(doc *document, now time.Time) {
+	if doc.entry == nil {
+		return // what is wrong with its file is known
+	}
 	doc.faults = nil
-	if doc.content == nil || doc.entry == nil {
-		return false
+	if doc.content == nil {
+		return
 	}
 	faults := slices.Clone(doc.entry.Faults)
 	if len(faults) == 0 {
 		if doc.settled() {
 			e.moved(doc)
-			return false
+			return
 		}
 		if len(doc.verdicts) == 0 {
-			return false // there is no such service yet
+			return // there is no such service yet
 		}
-		doc.faults = append(canary.Faults(doc.content.Document, doc.verdicts), e.conflicts(doc)...)
+		doc.faults = canary.Faults(doc.content.Document, doc.verdicts)
 		faults = doc.faults
 	}
 	responding, ok := []int(nil), len(faults) == 0
 	if !ok && e.rules.config.Canary.OnInvalid == canary.OnInvalidRespond && len(doc.verdicts) > 0 {
 		responding, ok = ruleFaultsOnly(faults)
-		ok = ok && len(e.conflicts(doc)) == 0
 	}
 	if !ok || doc.served != nil && doc.served.Document.hash == doc.content.hash && slices.Equal(doc.served.Answering, responding) {
-		return false
+		return
 	}
 	e.enforce(doc, responding, now)
-	return true
 }
 
-// moved notes that a document in force has another file or team: should that file not be readable one day, the document stays.
+// moved notes that an active document has another file or team: should that file not be readable one day, the document stays. The
+// hosts are converted anew, since its precedence may be another.
 func (e *engine) moved(doc *document) {
-	if f := doc.served; f.File != doc.entry.File || f.Team != doc.entry.Team {
-		f.File, f.Team = doc.entry.File, doc.entry.Team
-		e.keep(doc)
+	if doc.served.File == doc.entry.File && doc.served.Team == doc.entry.Team {
+		return
+	}
+	next := *doc.served
+	next.File, next.Team = doc.entry.File, doc.entry.Team
+	doc.served = &next
+	e.keep(doc)
+	e.documents.expose(doc)
+	for _, service := range doc.services() {
+		e.touchService(service)
 	}
 }
 
-// enforce puts a document's content in force, and keeps it on disk.
+// enforce makes a document's content active, and keeps it on disk.
 func (e *engine) enforce(doc *document, responding []int, now time.Time) {
 	for _, service := range doc.services() {
 		e.touchService(service)
 	}
-	elsewhere := doc.served != nil && !slices.Equal(doc.served.Content.Services, doc.content.Services)
-	doc.served = &inForce{Document: doc.content, Content: doc.content.Document, File: doc.entry.File, Team: doc.entry.Team,
+	doc.served = &activeContent{Document: doc.content, Content: doc.content.Document, File: doc.entry.File, Team: doc.entry.Team,
 		Since: now.UTC().Round(0), Answering: responding}
 	e.keep(doc)
-	if elsewhere {
-		e.documents.index()
+	e.documents.index(doc)
+	e.documents.expose(doc)
+	for host := range doc.lost {
+		if !doc.content.names(host) {
+			e.documents.lose(doc, host, nil)
+		}
 	}
 }
 
-// keep writes what is in force of a document on disk.
+// keep writes what is active of a document on disk.
 func (e *engine) keep(doc *document) {
 	raw, err := json.Marshal(doc.served)
 	if err != nil {
@@ -137,27 +180,6 @@ func (e *engine) touchService(service string) {
 	}
 }
 
-// conflicts are the faults of a document beside others that are in force: at the hosts of both, and at gateways.
-func (e *engine) conflicts(doc *document) []canary.Fault {
-	var faults []canary.Fault
-	for _, host := range slices.Sorted(maps.Keys(doc.verdicts)) {
-		for _, other := range e.documents.at(host) {
-			if other.key != doc.key && other.served != nil && other.served.Document.names(host) {
-				faults = append(faults, canary.Conflicts(doc.content.Document, other.served.Content, host)...)
-			}
-		}
-	}
-	if len(doc.content.Expose) > 0 {
-		for _, other := range e.documents.all {
-			if other.key != doc.key && other.served != nil {
-				faults = append(faults, canary.Ways(doc.content.Document, other.served.Content)...)
-			}
-		}
-	}
-	slices.SortFunc(faults, func(a, b canary.Fault) int { return strings.Compare(a.Path+a.Text, b.Path+b.Text) })
-	return slices.Compact(faults)
-}
-
 // ruleFaultsOnly are the canaries that faults are about, if all are about canaries whose headers are known.
 func ruleFaultsOnly(faults []canary.Fault) ([]int, bool) {
 	var at []int
@@ -179,6 +201,9 @@ func ruleFaultsOnly(faults []canary.Fault) ([]int, bool) {
 
 // labelKeys are the keys of labels that documents ask for.
 func (r *Rules) labelKeys(docs []*document) []string {
+	if len(docs) == 0 {
+		return nil
+	}
 	var keys []string
 	for _, doc := range docs {
 		if doc.content != nil {

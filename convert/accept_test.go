@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestADocumentThatNamesOtherServicesLeavesTheFormer(t *testing.T) {
 	w.step()
 	w.wantRoutes("echo.mesh")
 	w.wantRoutes("foxtrot.mesh", "-> v1 90, v2 10")
-	if at := w.engine.documents.at("echo.mesh"); len(at) > 0 {
+	if at := w.engine.documents.at("echo.mesh").all; len(at) > 0 {
 		t.Errorf("%d documents are still of echo.mesh", len(at))
 	}
 }
@@ -146,41 +147,6 @@ func TestWhatIsInForceStaysWhenItsPrimaryGoes(t *testing.T) {
 	}
 }
 
-func TestTheSecondDocumentThatDecidesIsRefused(t *testing.T) {
-	w := echoWorld(t, "")
-	w.documents(entryOf(split("echo", 10)), entryOf(split("other", 20)))
-	w.step()
-	w.wantRoutes("echo.mesh", "-> v1 90, v2 10")
-	if !strings.Contains(w.faults("other"), "document echo says already") {
-		t.Error(w.faults("other"))
-	}
-	w.documents(entryOf(split("other", 20)))
-	w.step()
-	w.wantRoutes("echo.mesh", "-> v1 80, v2 20")
-}
-
-func TestTheFirstToClaimAWayInKeepsIt(t *testing.T) {
-	w := echoWorld(t, "")
-	in := []canary.Expose{{Gateway: "istio-system/app", Hosts: []string{"*"}, Prefix: "/echo"}}
-	echo, foxtrot := split("zulu", 10), canary.Document{Name: "foxtrot", Services: []string{"foxtrot.mesh"}, Primary: primary("v1"), Expose: in}
-	echo.Expose = in
-	w.documents(entryOf(echo))
-	w.step()
-	w.documents(entryOf(echo), entryOf(foxtrot))
-	w.step()
-	if w.stateOf("zulu") != CanaryServing || !strings.Contains(w.faults("foxtrot"), "document zulu has prefix /echo of host *") {
-		t.Error(w.faults("foxtrot"))
-	}
-	foxtrot.Expose = []canary.Expose{{Gateway: "istio-system/app", Hosts: []string{"*"}, Prefix: "/echo2"}}
-	w.documents(entryOf(echo), entryOf(foxtrot))
-	w.step()
-	if !strings.Contains(w.faults("foxtrot"), "none begins with another") {
-		t.Error(w.faults("foxtrot"))
-	}
-	w.wantRoutes("zulu-istio-system-app", "-> v1 90, v2 10")
-	w.wantRoutes("foxtrot.mesh")
-}
-
 func TestADocumentMayWaitForItsService(t *testing.T) {
 	w := echoWorld(t, "")
 	w.documents(entryOf(canary.Document{Name: "later", Services: []string{"golf.mesh"}, Primary: primary("v1")}))
@@ -206,7 +172,8 @@ func TestLabelsThatDocumentsNameAreTaken(t *testing.T) {
 	for _, e := range w.entry("registries/echo.mesh").Endpoints {
 		got[e.Address] = e.Labels
 	}
-	want := map[string]map[string]string{"10.0.0.1": {"version": "v1", canary.PrimaryLabel: "primary"}, "10.0.0.2": {"version": "v1", "tier": "gray"}}
+	stamp := &canary.Stamp{Any: []canary.Term{{Not: []map[string]string{{"tier": "gray"}}}}}
+	want := map[string]map[string]string{"10.0.0.1": {"version": "v1", stamp.Key(): canary.StampValue}, "10.0.0.2": {"version": "v1", "tier": "gray"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -271,7 +238,8 @@ func TestAnotherMeaningOfASubsetsNameHasAnotherNameUntilNoRouteMeansTheFormer(t 
 	d.Fallback = canary.FallbackFailover
 	w.documents(entryOf(d))
 	w.step()
-	aside := "gray-" + hexOf("meshbridge.pool.gray=1|istio.service.tag=gray", 4)
+	pool := &canary.Stamp{Any: []canary.Term{{Has: map[string]string{"istio.service.tag": "gray"}}, {Has: map[string]string{"version": "v1"}}}}
+	aside := "gray-" + hexOf(pool.Key()+"=true|istio.service.tag=gray", 4)
 	w.wantRoutes("echo.mesh", "stage=canary -> "+aside+" 0", "-> v1 0")
 	if diff := cmp.Diff([]string{"gray", aside, "v1"}, w.subsets("echo.mesh")); diff != "" {
 		t.Error(diff)
@@ -292,23 +260,34 @@ func TestAnotherMeaningOfASubsetsNameHasAnotherNameUntilNoRouteMeansTheFormer(t 
 	}
 }
 
-func TestAWayInMovesToAnotherHostUnderItsName(t *testing.T) {
+func TestAnExposureThatMovesStaysUntilTheNewOneHasArrived(t *testing.T) {
 	for _, hosts := range [][]string{{"echo.mesh", "foxtrot.mesh"}, {"foxtrot.mesh", "echo.mesh"}} {
 		w := echoWorld(t, "")
+		exposures := func() (found []string) {
+			snap, _ := w.store.Snapshot()
+			for r := range snap.All(store.VirtualService, store.Shard{}) {
+				if strings.HasPrefix(r.Name, "registries/mb.shop.ops.public.01-") {
+					found = append(found, r.Host)
+				}
+			}
+			slices.Sort(found)
+			return found
+		}
+		var want []string
 		for _, host := range hosts {
 			w.documents(entryOf(canary.Document{Name: "shop", Services: []string{"echo.mesh", "foxtrot.mesh"}, Primary: primary("v1"),
 				Expose: []canary.Expose{{Gateway: "ops/public", Hosts: []string{"*"}, Prefix: "/", Service: host}}}))
 			w.step()
-			var found []string
-			snap, _ := w.store.Snapshot()
-			for r := range snap.All(store.VirtualService, store.Shard{}) {
-				if r.Name == "registries/mb-shop-ops-public" {
-					found = append(found, r.Host)
-				}
-			}
-			if diff := cmp.Diff([]string{host}, found); diff != "" {
+			want = append(want, host)
+			slices.Sort(want)
+			if diff := cmp.Diff(want, exposures()); diff != "" {
 				t.Errorf("%v: %s", hosts, diff)
 			}
+		}
+		w.now = w.now.Add(10 * time.Second)
+		w.step()
+		if diff := cmp.Diff(hosts[1:], exposures()); diff != "" {
+			t.Errorf("%v: %s", hosts, diff)
 		}
 	}
 }
@@ -335,16 +314,16 @@ func TestAPreviewTellsWhatWouldChangeAndChangesNothing(t *testing.T) {
 	w.documents(entryOf(split("echo", 10)))
 	w.step()
 	before := w.state()
-	changes := w.engine.preview([]canary.Entry{entryOf(split("echo", 20))}, w.now).Changes
+	changes := w.preview(entryOf(split("echo", 20))).Changes
 	if len(changes) != 1 || changes[0].Key.Name != "registries/mb-echo.mesh" || changes[0].Before == nil || changes[0].After == nil {
 		t.Errorf("%+v", changes)
 	}
-	if again := w.engine.preview([]canary.Entry{entryOf(split("echo", 10))}, w.now); len(again.Changes)+len(again.Faults) > 0 {
+	if again := w.preview(entryOf(split("echo", 10))); len(again.Changes)+len(again.Faults) > 0 {
 		t.Errorf("the same document changes %+v", again)
 	}
 	typo := split("echo", 20)
 	typo.Canaries[0].Version = "v9"
-	if faults := w.engine.preview([]canary.Entry{entryOf(typo)}, w.now).Faults["echo"]; len(faults) != 1 || !strings.Contains(faults[0].Text, "has versions v1, v2") {
+	if faults := w.preview(entryOf(typo)).Faults["echo"]; len(faults) != 1 || !strings.Contains(faults[0].Text, "has versions v1, v2") {
 		t.Errorf("%+v", faults)
 	}
 	w.step()

@@ -1,12 +1,13 @@
 package convert
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"meshbridge/convert/canary"
-	"meshbridge/mcpserver/store"
 )
 
 // SetCanaries replaces what the files say of canaries. What comes out equal is no change.
@@ -24,60 +25,61 @@ func (c *Converter) Canaries() []CanaryView {
 	return c.engine.canaries()
 }
 
-// Preview is what would come of the entries if they took the place of those of the same names. Entries with faults of their own
-// change nothing.
-func (c *Converter) Preview(entries []canary.Entry) CanaryPreview {
+// ForgetCanary takes away what is active of a document whose file cannot be read, also from disk. Of one that a file still has it
+// is an error.
+func (c *Converter) ForgetCanary(team, name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.engine.preview(entries, c.opts.Now())
+	if err := c.engine.forget(keyOf(team, name)); err != nil {
+		return err
+	}
+	notify(c.wake)
+	return nil
+}
+
+func (e *engine) forget(key string) error {
+	doc := e.documents.all[key]
+	if doc == nil {
+		return fmt.Errorf("forget document %s: there is none of this name; `meshbridge get canaries` lists those that there are", key)
+	}
+	if doc.entry != nil {
+		return fmt.Errorf("forget document %s: %s still has it; take it out there", key, doc.entry.File)
+	}
+	for _, service := range doc.services() {
+		e.touchService(service)
+	}
+	e.documents.remove(doc)
+	e.documents.unsaved[key] = true
+	return nil
 }
 
 // canaries are the views of all documents.
 func (e *engine) canaries() []CanaryView {
 	at := map[string][]documentAt{}
-	for _, doc := range e.documents.all {
-		if doc.served == nil {
-			continue
-		}
-		for _, host := range e.hostsOf(doc.served.Content.Services) {
-			for _, d := range e.hosts.all[host].documents {
-				if d.key == doc.key {
-					at[doc.key] = append(at[doc.key], d)
-				}
-			}
+	for _, s := range e.hosts.all {
+		for _, d := range s.documents {
+			at[d.key] = append(at[d.key], d)
 		}
 	}
 	views := make([]CanaryView, 0, len(e.documents.all))
-	for _, doc := range e.documents.all {
-		views = append(views, doc.view(at[doc.key]))
+	for key, doc := range e.documents.all {
+		slices.SortFunc(at[key], func(a, b documentAt) int { return strings.Compare(a.service.Host, b.service.Host) })
+		v := doc.view(at[key], e.documents.losses(doc))
+		v.Findings = append(v.Findings, e.unknown(doc)...)
+		views = append(views, v)
 	}
-	slices.SortFunc(views, func(a, b CanaryView) int { return strings.Compare(a.Name+"\x00"+a.File, b.Name+"\x00"+b.File) })
+	slices.SortFunc(views, func(a, b CanaryView) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Team, b.Team), strings.Compare(a.File, b.File))
+	})
 	return views
 }
 
-// hostsOf are the hosts that services name, sorted.
-func (e *engine) hostsOf(services []string) []string {
-	var hosts []string
-	for _, service := range services {
-		g := newGlob(service)
-		if g.literal() {
-			if e.hosts.all[service] != nil {
-				hosts = append(hosts, service)
-			}
-			continue
-		}
-		for host := range e.hosts.all {
-			if g.match(host) {
-				hosts = append(hosts, host)
-			}
-		}
-	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
-}
-
-func (d *document) view(at []documentAt) CanaryView {
+// view is what is shown of a document at the hosts where it takes part, and of what others take from it.
+func (d *document) view(at []documentAt, lost []loss) CanaryView {
 	v := CanaryView{State: d.state(), Faults: slices.Clone(d.faults)}
+	if v.State == CanaryServing && len(at) == 0 && slices.ContainsFunc(lost, func(l loss) bool { return l.at < 0 }) {
+		v.State = CanarySuperseded
+	}
 	if d.served != nil {
 		since := d.served.Since
 		v.Name, v.Team, v.File, v.Served, v.Since = d.served.Content.Name, d.served.Team, d.served.File, d.served.Document.hash, &since
@@ -95,22 +97,24 @@ func (d *document) view(at []documentAt) CanaryView {
 			}
 		}
 	}
-	v.Findings = append(v.Findings, d.unknown(at)...)
+	for _, l := range lost {
+		v.Findings = append(v.Findings, l.finding())
+	}
 	return v
 }
 
+func (l loss) finding() CanaryFinding {
+	return CanaryFinding{Class: FindingSuperseded, Warning: true, Host: l.host, Text: l.text}
+}
+
 // unknown tells of services that a document names and nobody knows.
-func (d *document) unknown(at []documentAt) []CanaryFinding {
+func (e *engine) unknown(d *document) []CanaryFinding {
 	if d.content == nil {
 		return nil
 	}
 	var found []CanaryFinding
 	for _, service := range d.content.Services {
-		known := slices.ContainsFunc(at, func(h documentAt) bool { return newGlob(service).match(h.service.Host) })
-		for host := range d.verdicts {
-			known = known || newGlob(service).match(host)
-		}
-		if !known {
+		if !e.serves(newGlob(service)) {
 			found = append(found, CanaryFinding{Class: FindingUnknown, Warning: true, Host: service,
 				Text: "no service of this host is known: it may come later; see `meshbridge get services` for those that are"})
 		}
@@ -118,6 +122,20 @@ func (d *document) unknown(at []documentAt) []CanaryFinding {
 	return found
 }
 
+// serves reports whether a host that a glob names is served.
+func (e *engine) serves(g glob) bool {
+	if g.literal() {
+		return e.namespaceOf(string(g)) != ""
+	}
+	for host := range e.hosts.all {
+		if g.match(host) && e.namespaceOf(host) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// state is that of a document without regard to others.
 func (d *document) state() string {
 	switch {
 	case d.settled() && len(d.entry.Faults) == 0:
@@ -132,115 +150,46 @@ func (d *document) state() string {
 	return CanaryPending
 }
 
-// preview drafts every host that the entries touch twice, with and without them, and compares what comes out. Nothing is kept.
-func (e *engine) preview(entries []canary.Entry, now time.Time) CanaryPreview {
-	var hosts []string
-	next := map[string]*document{}
-	for i := range entries {
-		entry := &entries[i]
-		if len(entry.Faults) > 0 || entry.Document == nil {
-			continue
-		}
-		doc := &document{key: entry.Name, entry: entry, content: newContent(entry.Document), verdicts: map[string]canary.Verdict{}}
-		doc.served = &inForce{Document: doc.content, Content: entry.Document, File: entry.File}
-		next[entry.Name] = doc
-		hosts = append(hosts, e.hostsOf(doc.services())...)
-		if old := e.documents.all[entry.Name]; old != nil {
-			hosts = append(hosts, e.hostsOf(old.services())...)
-		}
-	}
-	slices.Sort(hosts)
-	p := CanaryPreview{Faults: map[string][]canary.Fault{}}
-	for _, host := range slices.Compact(hosts) {
-		as, then := e.drafted(host, e.documents.at(host), now), e.drafted(host, e.replaced(host, next), now)
-		p.Changes = append(p.Changes, compareResources(as.resources, then.resources)...)
-		for _, doc := range next {
-			if then.draft != nil && doc.content.names(host) {
-				doc.verdicts[host] = e.rules.canaries().Judge(doc.content.Document, then.draft.canaryHost(e.hosts.all[host].memory.Subsets))
-			}
-		}
-	}
-	for name, doc := range next {
-		if len(doc.verdicts) == 0 {
-			continue
-		}
-		if faults := append(canary.Faults(doc.content.Document, doc.verdicts), e.conflicts(doc)...); len(faults) > 0 {
-			p.Faults[name] = faults
-		}
-	}
-	slices.SortFunc(p.Changes, func(a, b CanaryChange) int { return compareStoreKeys(a.Key, b.Key) })
-	return p
-}
-
-// replaced are the documents of a host, with others in the place of those of the same names.
-func (e *engine) replaced(host string, next map[string]*document) []*document {
-	var docs []*document
-	for _, doc := range e.documents.at(host) {
-		if next[doc.key] == nil {
-			docs = append(docs, doc)
-		}
-	}
-	for _, doc := range next {
-		if doc.content.names(host) {
-			docs = append(docs, doc)
-		}
-	}
-	slices.SortFunc(docs, func(a, b *document) int { return strings.Compare(a.key, b.key) })
-	return docs
-}
-
-// drafted is what a host would be served as.
-type drafted struct {
-	draft     *draft // nil: it is not served
-	resources []*store.Resource
-}
-
-// drafted is what a host would be served as with some documents.
-func (e *engine) drafted(host string, docs []*document, now time.Time) drafted {
-	s := e.hosts.all[host]
-	parts := e.parts(s, true)
-	if len(parts) == 0 || len(s.addrs) == 0 {
-		return drafted{}
-	}
-	d := e.rules.draft(host, parts, docs, s.memory, s.rollout, now, e.lookup)
-	if len(d.ports) == 0 {
-		return drafted{}
-	}
-	return drafted{draft: d, resources: d.resources(s.addrs, now)}
-}
-
-func compareResources(before, after []*store.Resource) []CanaryChange {
-	var changes []CanaryChange
-	find := func(in []*store.Resource, key store.Key) *store.Resource {
-		if i := slices.IndexFunc(in, func(r *store.Resource) bool { return r.Key == key }); i >= 0 {
-			return in[i]
-		}
-		return nil
-	}
-	for _, old := range before {
-		if now := find(after, old.Key); now == nil || now.Version != old.Version {
-			changes = append(changes, CanaryChange{Key: old.Key, Before: old, After: now})
-		}
-	}
-	for _, now := range after {
-		if find(before, now.Key) == nil {
-			changes = append(changes, CanaryChange{Key: now.Key, After: now})
-		}
-	}
-	return changes
-}
-
 // announce takes in the documents of the files, and touches the hosts that they change.
 func (e *engine) announce() {
-	if e.entries == nil {
-		return
+	if e.entries != nil {
+		touched := e.documents.adopt(*e.entries)
+		slices.Sort(touched)
+		for _, service := range slices.Compact(touched) {
+			e.touchService(service)
+		}
+		e.entries = nil
 	}
-	touched, gone := e.documents.adopt(*e.entries)
-	for _, service := range touched {
-		e.touchService(service)
+	for key := range e.documents.unsaved {
+		if doc := e.documents.all[key]; doc != nil && doc.served != nil {
+			e.keep(doc)
+		} else {
+			e.saves[canaryRecord+key] = ""
+		}
 	}
-	for _, key := range gone {
-		e.saves[canaryRecord+key] = ""
+	clear(e.documents.unsaved)
+}
+
+// dispute is a document that others supersede somewhere since lately, or no longer.
+type dispute struct {
+	key, file string
+	lost      []loss // none: no longer
+}
+
+// disputes are what is to be told of documents that lose to others, or have ceased to.
+func (e *engine) disputes() []dispute {
+	var all []dispute
+	for _, key := range slices.Sorted(maps.Keys(e.documents.disputed)) {
+		doc := e.documents.all[key]
+		if doc == nil || doc.served == nil {
+			continue
+		}
+		lost := e.documents.losses(doc)
+		if (len(lost) > 0) != doc.told {
+			doc.told = !doc.told
+			all = append(all, dispute{key: key, file: doc.served.File, lost: lost})
+		}
 	}
-	e.entries = nil
+	clear(e.documents.disputed)
+	return all
 }

@@ -188,19 +188,47 @@ func TestTheLastInstanceOfACanaryStaysUntilItsRouteHasSettled(t *testing.T) {
 	w.wantRoutes("echo.mesh", "stage=canary -> v2 0", "-> v1 0")
 }
 
-func TestAVirtualServiceNeedsWhatItNames(t *testing.T) {
+func TestTheGateOfARouteIsTheStateWithAllThatItNames(t *testing.T) {
 	w := newWorld(t, compile(t, ""))
-	w.put("a", service("echo", "v1@10.0.0.1", "v2@10.0.0.2"))
-	w.documents(entryOf(canary.Document{Name: "echo", Services: []string{"echo.mesh"}, Primary: primary("v1"),
-		Canaries: []canary.Canary{{Version: "v2", Weight: 1}}}))
+	w.put("a", service("echo", "v1@10.0.0.1"))
 	w.step()
-	snap, _ := w.store.Snapshot()
-	r := snap.Lookup(store.Key{Kind: store.VirtualService, Name: "registries/mb-echo.mesh"}, "echo.mesh")
-	rule, entry := store.Key{Kind: store.DestinationRule, Name: "registries/mb-echo.mesh"}, store.Key{Kind: store.ServiceEntry, Name: "registries/echo.mesh"}
-	want := []store.Need{{Key: rule, Part: "v1"}, {Key: entry, Part: "v1"}, {Key: rule, Part: "v2"}, {Key: entry, Part: "v2"}}
-	if diff := cmp.Diff(want, r.Needs); diff != "" {
-		t.Error(diff)
+	d := canary.Document{Name: "echo", Services: []string{"echo.mesh"}, Primary: primary("v1")}
+	w.documents(entryOf(d))
+	w.step()
+	gate := func() uint64 {
+		return w.resource(store.Key{Kind: store.VirtualService, Name: "registries/mb-echo.mesh"}).Gate.Generation
 	}
+	if got := gate(); got != 2 {
+		t.Errorf("a route to subset v1, which came with state 2, has gate %d", got)
+	}
+	w.put("a", service("echo", "v1@10.0.0.1", "v2@10.0.0.2"))
+	w.step()
+	d.Canaries = []canary.Canary{{Version: "v2", Weight: 1}}
+	w.documents(entryOf(d))
+	w.step()
+	if got := gate(); got != 3 { // v2 is discovered
+		t.Errorf("a route to subset v2, which came with state 3, has gate %d", got)
+	}
+	d.Canaries[0].Weight = 2
+	w.documents(entryOf(d))
+	w.step()
+	if got := gate(); got != 3 {
+		t.Errorf("another weight needs nothing new, and has gate %d", got)
+	}
+	w.put("a", service("echo", "v1@10.0.0.1"))
+	w.step()
+	w.now = w.now.Add(time.Minute)
+	w.step()
+	w.put("a", service("echo", "v1@10.0.0.1", "v2@10.0.0.2"))
+	w.step()
+	if got, now := gate(), current(w.store).Generation; got != now {
+		t.Errorf("a route to subset v2, which has had no endpoint until state %d, has gate %d", now, got)
+	}
+}
+
+func current(s *store.Store) *store.Snapshot {
+	snap, _ := s.Snapshot()
+	return snap
 }
 
 func TestAnInstanceThatComesChangesNoRouteAndNoRule(t *testing.T) {

@@ -14,6 +14,7 @@ const (
 	CanaryHeld       = "held"       // what the file says is not served, and nothing is in its place
 	CanaryLastGood   = "lastGood"   // the last good content is served
 	CanaryResponding = "responding" // rules at fault answer their requests
+	CanarySuperseded = "superseded" // other documents have all of its hosts
 )
 
 // CanaryView is what is known of a document, for views.
@@ -40,6 +41,8 @@ const (
 	FindingIdle     = string(canary.Idle)
 	FindingHidden   = string(canary.Hidden)
 	FindingUnknown  = "unknown" // a service that nobody knows
+
+	FindingSuperseded = "superseded" // what another document says of a host, or has at a gateway
 )
 
 // CanaryFinding is something to know of a document that is served.
@@ -82,8 +85,11 @@ type CanaryShare struct {
 
 // CanaryPreview is what would come of documents that are not in place yet.
 type CanaryPreview struct {
-	Changes []CanaryChange            // if all come into force; by kind and name
-	Faults  map[string][]canary.Fault // by document, why it would not come into force as the world is now
+	Changes []CanaryChange            // if all become active; by kind and name
+	Faults  map[string][]canary.Fault // by name, why nothing of it would be served as the world is now
+	// Findings are by key, team/name where there are teams: what of a document others would take, if that is not so already. They
+	// are of the entries, and of those that lose to them.
+	Findings map[string][]CanaryFinding
 }
 
 // CanaryChange is one object that a document would change.

@@ -20,8 +20,9 @@ const (
 	ManagedBy      = "meshbridge"
 )
 
-// Created is the create time of every generated object. It is the same on every replica and after every restart, and lies
-// so far ahead that an object of the same host that somebody wrote by hand is the older one, which Istio lets win.
+// Created is the create time of every generated object but for those of a host that is divided, which are of the day that
+// begins then (see layout). It is the same on every replica and after every restart, and lies so far ahead that an object of
+// the same host that somebody wrote by hand is the older one, which Istio lets win.
 func Created() time.Time { return time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // created is the create time of objects of a kind: with precedence override, rules for traffic are older than any of other people.

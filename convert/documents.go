@@ -10,35 +10,53 @@ import (
 	"meshbridge/convert/canary"
 )
 
-// document is what is known of one canary document: what its file says, and what is in force.
+// document is what is known of one canary document: what its file says, and what is active.
 type document struct {
-	key      string        // its name; of a file that could not be read, the file's
-	entry    *canary.Entry // nil: only the former content is known, since its file cannot be read
-	content  *content      // of entry, nil if it could not be read
-	served   *inForce      // nil: nothing of it is
+	key      string         // see keyOf
+	entry    *canary.Entry  // nil: only the former content is known, since its file cannot be read
+	content  *content       // of entry, nil if it could not be read
+	served   *activeContent // what is active, nil: nothing of it is
 	verdicts map[string]canary.Verdict
-	faults   []canary.Fault // why entry is not in force, beside its own faults
+	faults   []canary.Fault // why entry is not active, beside its own faults
+
+	lost map[string][]loss // by host: what of it others supersede there
+	told bool              // that it is superseded somewhere
 }
 
 // content is a document with what it is asked for often.
 type content struct {
 	*canary.Document
-	hash  string
-	globs globs // of services
+	hash     string
+	literals map[string]bool // of services
+	globs    globs           // of services, those that are no literals
+	exposed  string          // tells contents apart that expose something else
+
+	claims  []canary.Claim // nil: not yet asked for
+	labeled string         // the label of versions that claims were made with
 }
 
 func newContent(d *canary.Document) *content {
 	if d == nil {
 		return nil
 	}
-	return &content{Document: d, hash: d.Hash(), globs: newGlobs(d.Services)}
+	c := &content{Document: d, hash: d.Hash(), literals: map[string]bool{}, exposed: exposedText(d)}
+	for _, service := range d.Services {
+		if g := newGlob(service); g.literal() {
+			c.literals[string(g)] = true
+		} else {
+			c.globs = append(c.globs, g)
+		}
+	}
+	return c
 }
 
 // names reports whether the content is for a host.
-func (c *content) names(host string) bool { return c != nil && c.globs.match(host) }
+func (c *content) names(host string) bool {
+	return c != nil && (c.literals[host] || c.globs.match(host))
+}
 
-// inForce is a content that is served, as it is kept on disk.
-type inForce struct {
+// activeContent is a content that is active, as it is kept on disk.
+type activeContent struct {
 	Document  *content         `json:"-"`
 	Content   *canary.Document `json:"document"`
 	File      string           `json:"file"`
@@ -48,7 +66,7 @@ type inForce struct {
 }
 
 // responding are the canaries whose rules answer.
-func (f *inForce) responding() map[int]bool {
+func (f *activeContent) responding() map[int]bool {
 	all := map[int]bool{}
 	for _, i := range f.Answering {
 		all[i] = true
@@ -56,41 +74,110 @@ func (f *inForce) responding() map[int]bool {
 	return all
 }
 
-// settled reports whether what the file says is in force.
+// settled reports whether what the file says is active.
 func (d *document) settled() bool {
 	return d.served != nil && d.content != nil && d.served.Document.hash == d.content.hash && len(d.served.Answering) == 0
+}
+
+// name, team and file are what the file says of the document, or, if it says nothing, what is active.
+func (d *document) name() string {
+	if d.entry != nil {
+		return d.entry.Name
+	}
+	return d.served.Content.Name
+}
+
+func (d *document) team() string {
+	if d.entry != nil {
+		return d.entry.Team
+	}
+	return d.served.Team
+}
+
+func (d *document) file() string {
+	if d.entry != nil {
+		return d.entry.File
+	}
+	return d.served.File
+}
+
+// keyOf is the key of a team's document. Names are a team's own, and have no slash.
+func keyOf(team, name string) string {
+	if team == "" {
+		return name
+	}
+	return team + "/" + name
 }
 
 // documents are all canary documents. They are owned by the loop.
 type documents struct {
 	all    map[string]*document
-	checks map[string]bool        // keys of those of which is to be decided whether their entry may come into force
+	checks map[string]bool        // keys of those of which is to be decided whether their entry may become active
 	exact  map[string][]*document // by host, those that name it
-	globs  []*document            // those with a glob
+	globs  map[string]*document   // by key, those with a glob
+	listed map[*document][]string // the services by which exact and globs have it
+	teams  map[string]int         // by name, their places in the configuration
+	exposures
+
+	entries  []canary.Entry  // that were adopted last
+	keys     []string        // of entries, "" of one that says nothing of its own
+	unsaved  map[string]bool // keys of which the disk says something else
+	disputed map[string]bool // keys of documents that are superseded somewhere since lately, or no longer
+
+	namespace func(host string) string // of a host that is served, else ""
+	known     func(host string) bool   // whether a service wants a host
 }
 
-// index makes it cheap to find the documents of a host.
-func (d *documents) index() {
-	d.exact, d.globs = map[string][]*document{}, nil
-	for _, key := range slices.Sorted(maps.Keys(d.all)) {
-		doc := d.all[key]
-		glob := false
-		for _, host := range doc.services() {
-			if newGlob(host).literal() {
-				if list := d.exact[host]; !slices.Contains(list, doc) {
-					d.exact[host] = append(list, doc)
-				}
-			} else {
-				glob = true
-			}
-		}
-		if glob {
-			d.globs = append(d.globs, doc)
-		}
+func newDocuments(rules *Rules, namespace func(string) string, known func(string) bool) documents {
+	d := documents{all: map[string]*document{}, checks: map[string]bool{}, exact: map[string][]*document{}, globs: map[string]*document{},
+		listed: map[*document][]string{}, exposures: newExposures(), unsaved: map[string]bool{}, disputed: map[string]bool{}, namespace: namespace, known: known}
+	d.rank(rules)
+	return d
+}
+
+// rank takes in the order of teams, and has all decided again that depends on it.
+func (d *documents) rank(rules *Rules) {
+	d.teams = map[string]int{}
+	for i, team := range rules.config.Canary.Teams {
+		d.teams[team.Name] = i
+	}
+	for gateway := range d.gateways {
+		d.open[gateway] = true
 	}
 }
 
-// services are the hosts and globs of what the file says and of what is in force.
+// index makes it cheap to find the documents of a host. It is called whenever the services of a document change.
+func (d *documents) index(doc *document) {
+	services := doc.services()
+	if slices.Equal(services, d.listed[doc]) {
+		return
+	}
+	d.unindex(doc)
+	for _, service := range services {
+		if newGlob(service).literal() {
+			d.exact[service] = append(slices.Clip(d.exact[service]), doc) // others share the list
+		} else {
+			d.globs[doc.key] = doc
+		}
+	}
+	d.listed[doc] = services
+}
+
+func (d *documents) unindex(doc *document) {
+	for _, service := range d.listed[doc] {
+		if !newGlob(service).literal() {
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(d.exact[service]), func(o *document) bool { return o == doc })
+		if d.exact[service] = rest; len(rest) == 0 {
+			delete(d.exact, service)
+		}
+	}
+	delete(d.globs, doc.key)
+	delete(d.listed, doc)
+}
+
+// services are the hosts and globs of what the file says and of what is active, sorted.
 func (d *document) services() []string {
 	var all []string
 	if d.content != nil {
@@ -99,18 +186,20 @@ func (d *document) services() []string {
 	if d.served != nil {
 		all = append(all, d.served.Content.Services...)
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// at are the documents that name a host, by key.
-func (d *documents) at(host string) []*document {
-	exact := d.exact[host]
-	if len(d.globs) == 0 {
-		return exact
-	}
-	all := slices.Clone(exact)
+// candidates are the documents that name a host, whether they are active or not, by key.
+type candidates struct {
+	all []*document
+	of  *documents
+}
+
+func (d *documents) at(host string) candidates {
+	all := slices.Clone(d.exact[host])
 	for _, doc := range d.globs {
-		if slices.Contains(exact, doc) {
+		if slices.Contains(all, doc) {
 			continue
 		}
 		if doc.content.names(host) || doc.served != nil && doc.served.Document.names(host) {
@@ -118,82 +207,41 @@ func (d *documents) at(host string) []*document {
 		}
 	}
 	slices.SortFunc(all, func(a, b *document) int { return strings.Compare(a.key, b.key) })
-	return all
+	return candidates{all: all, of: d}
 }
 
-// load takes in what a former process had in force.
+// add makes a document known under its key.
+func (d *documents) add(doc *document) {
+	d.all[doc.key] = doc
+	d.index(doc)
+	d.expose(doc)
+}
+
+// remove forgets a document.
+func (d *documents) remove(doc *document) {
+	d.unindex(doc)
+	d.conceal(doc)
+	delete(d.all, doc.key)
+	delete(d.checks, doc.key)
+}
+
+// load takes in what a former process had active. Names were those of all teams together once, and records were kept by them.
 func (d *documents) load(raw map[string]string) (damaged []string) {
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		f := new(inForce)
+		f := new(activeContent)
 		if err := json.Unmarshal([]byte(raw[name]), f); err != nil || f.Content == nil {
 			damaged = append(damaged, name)
 			continue
 		}
+		key := keyOf(f.Team, f.Content.Name)
+		if key != name {
+			if d.unsaved[name] = true; raw[key] != "" {
+				continue
+			}
+			d.unsaved[key] = true
+		}
 		f.Document = newContent(f.Content)
-		d.all[name] = &document{key: name, served: f, verdicts: map[string]canary.Verdict{}}
+		d.add(&document{key: key, served: f, verdicts: map[string]canary.Verdict{}})
 	}
-	d.index()
 	return damaged
-}
-
-// adopt takes in what the files say now, and returns the services whose hosts it touches, and the documents that nothing more is
-// known of.
-func (d *documents) adopt(entries []canary.Entry) (touched, gone []string) {
-	before := d.all
-	d.all = make(map[string]*document, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		key := e.Name
-		if key == "" || d.all[key] != nil {
-			key = strings.Trim(key+" in "+e.File, " ")
-		}
-		if d.all[key] != nil {
-			continue // told once per file is enough
-		}
-		doc := before[key]
-		if doc == nil {
-			doc = &document{key: key}
-		}
-		touched = append(touched, doc.take(e)...)
-		d.all[key], d.checks[key] = doc, true
-	}
-	for key, doc := range before {
-		if d.all[key] != nil {
-			continue
-		}
-		if file := unreadable(entries, doc); file != nil && doc.served != nil {
-			doc.entry, doc.content, doc.faults = nil, nil, file.Faults
-			d.all[key] = doc
-			continue
-		}
-		touched = append(touched, doc.services()...)
-		gone = append(gone, key)
-	}
-	d.index()
-	return touched, gone
-}
-
-// take makes an entry what the file says of a document.
-func (d *document) take(e *canary.Entry) (touched []string) {
-	next := newContent(e.Document)
-	same := d.entry != nil && d.content != nil && next != nil && d.content.hash == next.hash
-	d.entry = e
-	if same {
-		return nil
-	}
-	touched = d.services()
-	d.content, d.faults, d.verdicts = next, nil, map[string]canary.Verdict{}
-	return append(touched, d.services()...)
-}
-
-// unreadable is the entry of a document's file if that cannot be read, so that nobody knows whether the document is still there.
-func unreadable(entries []canary.Entry, d *document) *canary.Entry {
-	if d.served == nil {
-		return nil
-	}
-	i := slices.IndexFunc(entries, func(e canary.Entry) bool { return e.Name == "" && e.Document == nil && e.File == d.served.File })
-	if i < 0 {
-		return nil
-	}
-	return &entries[i]
 }

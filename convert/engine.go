@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"meshbridge/convert/canary"
+	"meshbridge/convert/rollout"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -35,13 +36,20 @@ type engine struct {
 	dirty     map[string]time.Time       // hosts to convert, and when the first report was seen that made them so
 	dues      dues
 	open      bool
+	opened    time.Time
 	built     int                              // resources since metrics last asked
 	event     time.Time                        // of what is being worked on
 	batch     map[sources.Ref]*sources.Service // read already in this step
 
-	puts    map[store.Key]*store.Resource // of the step that is being made
+	clients    rollout.Clients
+	generation uint64          // of the store's newest state
+	routes     *rollout.Routes // the VirtualServices of all hosts
+	owners     owners
+
+	puts    map[store.Removal]*store.Resource // of the step that is being made
 	removes map[store.Removal]bool
-	saves   map[string]string // host to record; "" deletes it
+	left    map[rollout.ID]bool // VirtualServices that their hosts no longer want
+	saves   map[string]string   // host to record; "" deletes it
 }
 
 func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup func(string) []netip.Addr) *engine {
@@ -56,8 +64,10 @@ func newEngine(rules *Rules, read func(sources.Ref) *sources.Service, lookup fun
 		count:  map[classCount]int{},
 		dirty:  map[string]time.Time{},
 		batch:  map[sources.Ref]*sources.Service{},
+
+		clients: rollout.Nobody{}, routes: rollout.NewRoutes(), owners: newOwners(),
 	}
-	e.documents = documents{all: map[string]*document{}, checks: map[string]bool{}}
+	e.documents = newDocuments(rules, e.namespaceOf, e.wanted)
 	e.hosts = hosts{all: map[string]*hostState{}, recall: e.recall, touched: e.touch, queued: map[string]bool{}}
 	return e
 }
@@ -100,7 +110,8 @@ func (e *engine) takeIn(changes []sources.Change, now time.Time) {
 
 // build converts the hosts that changed, once the gate is open.
 func (e *engine) build(open bool, now time.Time) store.Change {
-	e.puts, e.removes, e.saves = map[store.Key]*store.Resource{}, map[store.Removal]bool{}, map[string]string{}
+	e.puts, e.removes, e.saves = map[store.Removal]*store.Resource{}, map[store.Removal]bool{}, map[string]string{}
+	e.left = map[rollout.ID]bool{}
 	e.announce()
 	if !e.open && !open {
 		return store.Change{}
@@ -108,7 +119,7 @@ func (e *engine) build(open bool, now time.Time) store.Change {
 	e.event = now
 	if !e.open {
 		e.restore(now)
-		e.open = true
+		e.open, e.opened = true, now
 	}
 	for _, host := range e.dues.until(now) {
 		if s := e.hosts.all[host]; s != nil {
@@ -132,7 +143,11 @@ func (e *engine) build(open bool, now time.Time) store.Change {
 			e.touch(host)
 		}
 		e.vips.freed = nil
+		for _, host := range e.owners.takeShared() {
+			e.touch(host)
+		}
 	}
+	e.finish(now)
 	clear(e.batch)
 	return e.change()
 }
@@ -223,17 +238,18 @@ func (e *engine) convert(host string, now time.Time) {
 	e.expire(s, now)
 	parts := e.parts(s, true)
 	if len(parts) == 0 {
-		e.drop(s)
+		e.drop(s, now)
 		return
 	}
+	s.gone = time.Time{}
 	docs := e.documents.at(host)
-	d := e.rules.draft(host, parts, docs, s.memory, s.rollout, now, e.lookup)
-	e.judge(d, docs, s.memory.Subsets)
-	s.memory, s.rollout = d.memory, d.next
+	d := e.rules.draft(host, parts, docs, s.memory, s.passage, e.moment(now))
+	e.judge(d, docs)
+	s.passage = d.next
 	e.lookups(s, d.merged.lookups)
 	var resources []*store.Resource
 	if len(d.ports) == 0 {
-		s.memory = memory{}
+		d.memory = memory{}
 		e.vips.release(host, s.addrs)
 		s.addrs = nil
 	} else {
@@ -242,6 +258,7 @@ func (e *engine) convert(host string, now time.Time) {
 			resources = d.resources(s.addrs, e.event)
 		}
 	}
+	s.memory, s.points = d.memory, d.next.points
 	for _, p := range parts {
 		if len(p.claim.path) > 1 {
 			d.merged.rejected.add(e.clash(p))
@@ -249,18 +266,32 @@ func (e *engine) convert(host string, now time.Time) {
 	}
 	e.tally(&s.rejected, &d.merged.rejected)
 	e.show(s, d)
-	s.populated, s.documents = d.next.populated, d.describe()
-	e.serve(s, resources)
+	s.documents = d.describe()
+	e.own(s, d)
+	e.serve(s, resources, d.made, now)
 	for _, p := range parts {
 		if !p.claim.since.IsZero() {
 			d.until(p.claim.since.Add(e.rules.config.RetainEmpty))
 		}
 	}
-	if !d.due.IsZero() && (s.due.IsZero() || d.due.Before(s.due)) {
-		e.dues.add(d.due, host)
-		s.due = d.due
-	}
+	e.wait(s, d.due)
 	e.record(s, e.vips.moved[host])
+}
+
+// moment is what drafts are made in.
+func (e *engine) moment(now time.Time) moment {
+	return moment{now: now, opened: e.opened, generation: e.generation + 1, lookup: e.lookup, clients: e.clients, routes: e.routes, taken: e.owners.taken}
+}
+
+// applied notes the state that the last change has made.
+func (e *engine) applied(snap *store.Snapshot) { e.generation = snap.Generation }
+
+// wait has a host converted anew at a time, if that is not zero.
+func (e *engine) wait(s *hostState, at time.Time) {
+	if !at.IsZero() && (s.due.IsZero() || at.Before(s.due)) {
+		e.dues.add(at, s.name)
+		s.due = at
+	}
 }
 
 // expire forgets claims that were retained long enough.

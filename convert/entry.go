@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	networkingpb "istio.io/api/networking/v1alpha3"
 
 	"meshbridge/convert/canary"
+	"meshbridge/convert/rollout"
 	"meshbridge/mcpserver/store"
 )
 
@@ -20,10 +22,23 @@ type servedPort struct {
 	Name     string
 	Protocol string
 	Number   uint32
+	leaving  bool // no endpoint offers it any more, and routes lead there no longer
+}
+
+// moment is what a draft is made in.
+type moment struct {
+	now        time.Time
+	opened     time.Time // when the process began to serve
+	generation uint64    // of the state of the store that is being made
+	lookup     func(string) []netip.Addr
+	clients    rollout.Clients
+	routes     *rollout.Routes
+	taken      func(host string, e *endpoint) bool // another host has come to have one of the endpoint's addresses
 }
 
 // draft is a host on its way to resources.
 type draft struct {
+	moment
 	rules  *Rules
 	host   string
 	parts  []part // in order of precedence, never empty
@@ -31,21 +46,29 @@ type draft struct {
 	memory memory
 	ports  []servedPort
 	due    time.Time // when time alone changes it
-	now    time.Time
 
 	// Of hosts that documents name.
-	docs    []*document // in force, by name
+	world   canary.Host // what documents are applied to, without what they make of it
+	docs    []*document // that take part, by precedence
+	lost    []loss      // what documents take from each other
 	plan    *canary.Plan
 	names   []string // of the plan's subsets
 	objects []canary.Object
-	past    rollout
-	next    rollout
+	past    passage
+	next    passage
+	made    []*rollout.Route // of the resources
+	stayed  []*endpoint      // endpoints that are served although no registry reports them
 }
 
 // draft joins the parts of a host and decides its ports. A draft without ports is not served.
-func (r *Rules) draft(host string, parts []part, docs []*document, before memory, past rollout, now time.Time, lookup func(string) []netip.Addr) *draft {
+func (r *Rules) draft(host string, parts []part, docs candidates, before memory, past passage, m moment) *draft {
 	slices.SortFunc(parts, compareParts)
-	d := &draft{rules: r, host: host, parts: parts, merged: r.merge(host, parts, r.labelKeys(docs), lookup), now: now}
+	keys := r.labelKeys(docs.all)
+	for _, s := range before.Subsets {
+		keys = append(keys, s.Keys()...)
+	}
+	d := &draft{moment: m, rules: r, host: host, parts: parts, merged: r.merge(host, parts, keys, m.lookup), past: past}
+	d.next = passage{routes: past.routes, changed: past.changed, kept: past.kept}
 	d.hold(before)
 	d.number()
 	if len(d.ports) == 0 {
@@ -60,8 +83,8 @@ func (r *Rules) draft(host string, parts []part, docs []*document, before memory
 	if len(d.merged.endpoints) > 0 {
 		d.memory.Split = slices.ContainsFunc(d.merged.endpoints, func(e *endpoint) bool { return len(e.ports) < len(d.ports) })
 	}
-	d.memory.Namespace = d.namespace(before.Namespace)
-	d.roll(before, past, docs)
+	d.placeNamespace(before)
+	d.roll(before, docs)
 	return d
 }
 
@@ -72,7 +95,7 @@ func (d *draft) has(port string) bool {
 	return slices.ContainsFunc(d.ports, func(p servedPort) bool { return p.Name == port })
 }
 
-// hold joins the ports that endpoints offer with those that were served and are retained.
+// hold joins the ports that endpoints offer with those that were served and are retained, or to which routes led until lately.
 func (d *draft) hold(before memory) {
 	for _, name := range slices.Sorted(maps.Keys(d.merged.ports)) {
 		if slices.ContainsFunc(d.merged.endpoints, func(e *endpoint) bool { _, has := e.offers(name); return has }) {
@@ -84,18 +107,46 @@ func (d *draft) hold(before memory) {
 	}
 	offered := len(d.memory.Ports)
 	for _, p := range before.Ports {
-		if slices.ContainsFunc(d.memory.Ports[:offered], func(o heldPort) bool { return o.Name == p.Name }) {
-			continue
-		}
-		if p.order = 0; p.Since.IsZero() {
-			p.Since = d.now
-		}
-		if gone := p.Since.Add(d.rules.config.RetainEmpty); gone.After(d.now) {
+		if !slices.ContainsFunc(d.memory.Ports[:offered], func(o heldPort) bool { return o.Name == p.Name }) && d.retained(&p) {
+			p.order = 0
 			d.memory.Ports = append(d.memory.Ports, p)
-			d.until(gone)
 		}
 	}
 	slices.SortFunc(d.memory.Ports, func(a, b heldPort) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// retained reports whether a port stays that no endpoint offers any more.
+func (d *draft) retained(p *heldPort) bool {
+	if p.Since.IsZero() {
+		p.Since = d.now
+	}
+	if gone := p.Since.Add(d.rules.config.RetainEmpty); gone.After(d.now) {
+		d.until(gone)
+		return true
+	}
+	if len(d.past.routes) == 0 && p.Left.IsZero() {
+		return false
+	}
+	left := !p.Left.IsZero() // by a former state of the store
+	if !left {
+		p.Left = d.now
+	}
+	settle := d.rules.config.Canary.Settle
+	gone := p.Left.Add(rollout.Keep(settle))
+	switch {
+	case gone.After(d.now):
+		d.until(gone)
+	case left && d.left():
+		return false
+	default:
+		d.until(d.now.Add(max(settle, time.Second)))
+	}
+	return true
+}
+
+// left reports whether every client has followed the routes of the host to where they are now.
+func (d *draft) left() bool {
+	return d.clients.Reached(d.host, d.past.changed, d.now.Add(-d.rules.config.Canary.Settle))
 }
 
 // until notes that time alone changes the host then.
@@ -123,7 +174,7 @@ func (d *draft) number() {
 			continue
 		}
 		taken[n] = p.Name
-		d.ports = append(d.ports, servedPort{Name: p.Name, Protocol: p.protocol(), Number: n})
+		d.ports = append(d.ports, servedPort{Name: p.Name, Protocol: p.protocol(), Number: n, leaving: !p.Left.IsZero()})
 	}
 	slices.SortFunc(d.ports, func(a, b servedPort) int { return cmp.Compare(a.Number, b.Number) })
 }
@@ -167,70 +218,61 @@ func (d *draft) reject(class, reason string) {
 	d.merged.rejected.add(Rejection{Source: ref.Source, Service: ref.Key.Name, Host: d.host, Class: class, Reason: reason})
 }
 
-// object is a ServiceEntry to be.
-type object struct {
-	name      string
-	host      string
-	ports     []servedPort
-	endpoints []*endpoint
-}
-
-// layout divides a host into objects. Istio calls an endpoint that has no number for a port at the number of the service
-// port, so an endpoint may appear only where all of its object's ports are its own.
-func (d *draft) layout() []object {
-	if !d.memory.Split {
-		return []object{{name: objectName(d.host), host: d.host, ports: d.ports, endpoints: d.merged.endpoints}}
-	}
-	objects := make([]object, 0, len(d.ports))
-	for _, p := range d.ports {
-		o := object{name: objectName(d.host + "-" + p.Name), host: d.host, ports: []servedPort{p}}
-		for _, e := range d.merged.endpoints {
-			if _, has := e.offers(p.Name); has {
-				o.endpoints = append(o.endpoints, e)
-			}
-		}
-		objects = append(objects, o)
-	}
-	return objects
-}
-
 // resources are what is served of the host at the given addresses. What Istio would refuse is left out, with the reason.
 func (d *draft) resources(addrs []netip.Addr, changed time.Time) []*store.Resource {
+	rule := d.resource(store.DestinationRule, d.memory.Namespace, objectName(rulePrefix+d.host), 0, changed, d.rule)
+	d.mark(rule)
 	var all []*store.Resource
+	add := func(r *store.Resource) {
+		if r != nil {
+			all = append(all, r)
+		}
+	}
+	gate := d.moving(rule)
 	for _, o := range d.layout() {
-		spec := d.entry(o, addrs)
-		if r := d.resource(store.ServiceEntry, o.name, changed, entryFaults(d.memory.Namespace, spec), func(m store.Meta) (*store.Resource, error) {
-			m.Parts = d.entryParts(o)
-			return store.New(m, spec)
-		}); r != nil {
-			all = append(all, r)
+		entry := func(namespace string) (proto.Message, []string) {
+			spec := d.entry(namespace, o, addrs)
+			return spec, entryFaults(namespace, spec)
+		}
+		r := d.resource(store.ServiceEntry, d.memory.Namespace, o.name, o.later, changed, entry)
+		if r != nil {
+			r.Gate = gate
+		}
+		add(r)
+		for _, h := range d.memory.Homes {
+			if !h.Bare {
+				add(d.resource(store.ServiceEntry, h.Namespace, o.name, o.later, changed, entry))
+			}
 		}
 	}
-	if spec := d.rule(); spec != nil && len(all) > 0 {
-		if r := d.resource(store.DestinationRule, objectName(rulePrefix+d.host), changed, ruleFaults(d.memory.Namespace, spec), func(m store.Meta) (*store.Resource, error) {
-			m.Parts = d.ruleParts()
-			return store.New(m, spec)
-		}); r != nil {
-			all = append(all, r)
-		}
+	if len(all) == 0 || rule == nil {
+		return all
 	}
-	return append(all, d.routes(all, changed)...)
+	add(rule)
+	for _, h := range d.memory.Homes {
+		add(d.resource(store.DestinationRule, h.Namespace, objectName(rulePrefix+d.host), 0, changed, d.rule))
+	}
+	return append(all, d.virtualServices(changed)...)
 }
 
-func (d *draft) resource(kind store.Kind, name string, changed time.Time, faults []string, encode func(store.Meta) (*store.Resource, error)) *store.Resource {
+// resource makes a resource of what spec says, nil if that says nothing or has faults.
+func (d *draft) resource(kind store.Kind, namespace, name string, later time.Duration, changed time.Time, spec func(namespace string) (proto.Message, []string)) *store.Resource {
+	content, faults := spec(namespace)
+	if content == nil {
+		return nil
+	}
 	if len(faults) > 0 {
 		d.reject(ClassInvalid, fmt.Sprintf("%s %s: %s", kind.Kind, name, strings.Join(faults, "; ")))
 		return nil
 	}
-	meta := store.Meta{
-		Key:     store.Key{Kind: kind, Name: d.memory.Namespace + "/" + name},
+	r, err := store.New(store.Meta{
+		Key:     store.Key{Kind: kind, Name: namespace + "/" + name},
 		Host:    d.host,
 		Labels:  d.top().meta,
-		Created: d.rules.created(kind),
+		Created: d.rules.created(kind).Add(later),
 		Sources: d.sources(),
 		Changed: changed,
-	}
-	r, err := encode(meta)
+	}, content)
 	if err != nil {
 		d.reject(ClassInvalid, err.Error())
 		return nil
@@ -252,12 +294,16 @@ func (d *draft) sources() []string {
 	return slices.Compact(names)
 }
 
-func (d *draft) entry(o object, addrs []netip.Addr) *networkingpb.ServiceEntry {
+func (d *draft) entry(namespace string, o object, addrs []netip.Addr) *networkingpb.ServiceEntry {
+	exportTo := d.exportTo(namespace)
+	if o.hidden {
+		exportTo = nobody
+	}
 	spec := &networkingpb.ServiceEntry{
 		Hosts:      []string{o.host},
 		Location:   networkingpb.ServiceEntry_Location(networkingpb.ServiceEntry_Location_value[d.rules.config.Mesh.Location]),
 		Resolution: static,
-		ExportTo:   d.exportTo(),
+		ExportTo:   exportTo,
 		Ports:      make([]*networkingpb.ServicePort, 0, len(o.ports)),
 		Endpoints:  make([]*networkingpb.WorkloadEntry, 0, len(o.endpoints)),
 	}
@@ -271,7 +317,7 @@ func (d *draft) entry(o object, addrs []netip.Addr) *networkingpb.ServiceEntry {
 		w := &networkingpb.WorkloadEntry{
 			Address:        e.addr.String(),
 			Ports:          make(map[string]uint32, len(o.ports)),
-			Labels:         e.labels,
+			Labels:         d.stamped(e),
 			Network:        e.set.network,
 			Locality:       e.locality,
 			Weight:         e.weight,
@@ -285,11 +331,11 @@ func (d *draft) entry(o object, addrs []netip.Addr) *networkingpb.ServiceEntry {
 	return spec
 }
 
-// exportTo leaves out the host's own namespace beside ".", which Istio refuses as a duplicate.
-func (d *draft) exportTo() []string {
+// exportTo leaves out an object's own namespace beside ".", which Istio refuses as a duplicate.
+func (d *draft) exportTo(namespace string) []string {
 	list := d.top().exportTo
 	if !slices.Contains(list, ".") {
 		return list
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(e string) bool { return e == d.memory.Namespace })
+	return slices.DeleteFunc(slices.Clone(list), func(e string) bool { return e == namespace })
 }

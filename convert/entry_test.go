@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	networkingpb "istio.io/api/networking/v1alpha3"
@@ -80,7 +81,7 @@ func TestExportToWithTheOwnNamespaceBesideADotIsNoDuplicate(t *testing.T) {
 	}
 }
 
-func TestAnOtherNamespaceRemovesTheOldObjects(t *testing.T) {
+func TestAHostLeavesItsOldNamespaceInSteps(t *testing.T) {
 	w := newWorld(t, compile(t, "sources: [{name: a, namespace: 'ns-{{.Metadata.version}}'}]"))
 	w.put("a", service("orders", "v2@10.0.0.1", "v1@10.0.0.2"))
 	w.step()
@@ -88,13 +89,23 @@ func TestAnOtherNamespaceRemovesTheOldObjects(t *testing.T) {
 		t.Errorf("%v, want the least namespace", w.state())
 	}
 	w.put("a", service("orders", "v2@10.0.0.1"))
-	c := w.step()
-	if w.entry("ns-v2/orders.mesh") == nil || w.entry("ns-v1/orders.mesh") != nil {
-		t.Errorf("%v", w.state())
+	w.step()
+	old, now := w.entry("ns-v1/orders.mesh"), w.entry("ns-v2/orders.mesh")
+	if old == nil || now == nil || len(old.Endpoints) != 1 || w.rule("ns-v1/mb-orders.mesh") == nil || w.rule("ns-v2/mb-orders.mesh") == nil {
+		t.Errorf("%v, want both namespaces with the same endpoints", w.state())
 	}
-	want := store.Key{Kind: store.ServiceEntry, Name: "ns-v1/orders.mesh"}
-	if len(c.Remove) == 0 || c.Remove[len(c.Remove)-1].Key != want && c.Remove[0].Key != want {
-		t.Errorf("removed %v", c.Remove)
+	if gate := w.resource(store.Key{Kind: store.ServiceEntry, Name: "ns-v2/orders.mesh"}).Gate.Generation; gate != 2 {
+		t.Errorf("the new ServiceEntry has gate %d, and its DestinationRule came with state 2", gate)
+	}
+	w.now = w.now.Add(10 * time.Second)
+	w.step()
+	if w.entry("ns-v1/orders.mesh") != nil || w.rule("ns-v1/mb-orders.mesh") == nil {
+		t.Errorf("%v, want the old DestinationRule, and no old ServiceEntry", w.state())
+	}
+	w.now = w.now.Add(12 * time.Minute) // retainEmpty, and what rollout.Keep says
+	w.step()
+	if w.rule("ns-v1/mb-orders.mesh") != nil {
+		t.Errorf("%v, want nothing in the old namespace", w.state())
 	}
 	w.put("a", service("orders"))
 	w.step()

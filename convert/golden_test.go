@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	yamlv3 "go.yaml.in/yaml/v3"
@@ -209,8 +210,8 @@ func decodeResource(t testing.TB, r *store.Resource) *mcppb.Resource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if message.Metadata.CreateTime.AsTime() != Created() {
-		t.Errorf("%s: created %s", r.Name, message.Metadata.CreateTime.AsTime())
+	if at := message.Metadata.CreateTime.AsTime(); at.Truncate(24*time.Hour) != Created() || at.Nanosecond() != 0 {
+		t.Errorf("%s: created %s", r.Name, at)
 	}
 	return proto.CloneOf(message)
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"meshbridge/convert/canary"
+	"meshbridge/convert/rollout"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -44,53 +44,37 @@ type hostState struct {
 	sources   []string
 	namespace string
 	rejected  rejections
-	lookups   []string  // host names whose addresses it needs
-	rollout             // of hosts that documents name
-	due       time.Time // the soonest that it is among the dues; zero: it is not
+	lookups   []string // host names whose addresses it needs
+	passage
+	due time.Time // the soonest that it is among the dues; zero: it is not
 }
 
 // memory is what a host remembers of its past; it deviates from a pure function only while something is retained or capped.
 type memory struct {
-	Namespace string       `json:"namespace,omitempty"`
-	Ports     []heldPort   `json:"ports,omitempty"`
-	Split     bool         `json:"split,omitempty"`
-	Subsets   []heldSubset `json:"subsets,omitempty"`
-	Capped    bool         `json:"capped,omitempty"` // there were more values than subsets.max, and these came first
+	Namespace string              `json:"namespace,omitempty"`
+	Homes     []rollout.Home      `json:"homes,omitempty"`     // namespaces that it has left, in which it is still served
+	Delegates map[string][]string `json:"delegates,omitempty"` // by name, the namespaces in which a delegate has been served
+	Ports     []heldPort          `json:"ports,omitempty"`
+	Split     bool                `json:"split,omitempty"`
+	Subsets   []rollout.Subset    `json:"subsets,omitempty"`
+	Capped    bool                `json:"capped,omitempty"` // there were more values than subsets.max, and these came first
+	// Lanes are the primaries, by key, of active documents that name the host by a glob and found an endpoint of their primary here:
+	// they stay when the last one goes.
+	Lanes map[string]string `json:"lanes,omitempty"`
 }
 
-// heldPort is a port that is served; Since says when it lost its last endpoint.
+// heldPort is a port that is served; Since says when it lost its last endpoint, and Left when routes ceased to lead to it.
 type heldPort struct {
 	port
 	Since time.Time `json:"since,omitzero"`
+	Left  time.Time `json:"left,omitzero"`
 }
 
-// heldSubset is a subset that is served.
-type heldSubset struct {
-	Name     string            `json:"name"`
-	Labels   map[string]string `json:"labels"`             // that its endpoints have; one, where a value was discovered
-	Failover []string          `json:"failover,omitempty"` // label=value of the endpoints that come first
-	Routed   bool              `json:"routed,omitempty"`   // a route names it, or did so less than retain ago
-	Since    time.Time         `json:"since,omitzero"`     // when it lost its last endpoint, or its last route
-
-	added time.Time // when it came to be in this process
-}
-
-func (s heldSubset) id() string { return canary.SubsetID(s.Labels, s.Failover) }
-
-// discovered is the label and value of a subset that endpoints' labels make, or "".
-func (s heldSubset) discovered() (label, value string) {
-	if len(s.Labels) != 1 || len(s.Failover) > 0 {
-		return "", ""
-	}
-	for label, value = range s.Labels {
-	}
-	return label, value
-}
-
-// retains reports whether something is served that a bridge starting now would not find out.
+// retains reports whether something is served that a bridge starting now would not find out, or that routes depend on.
 func (m memory) retains() bool {
-	return m.Capped || slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
-		slices.ContainsFunc(m.Subsets, func(s heldSubset) bool { return !s.Since.IsZero() })
+	return m.Capped || len(m.Homes) > 0 || len(m.Delegates) > 0 || len(m.Lanes) > 0 ||
+		slices.ContainsFunc(m.Ports, func(p heldPort) bool { return !p.Since.IsZero() }) ||
+		slices.ContainsFunc(m.Subsets, func(s rollout.Subset) bool { return s.Routed || !s.Since.IsZero() })
 }
 
 // claims are those that have the host.

@@ -164,10 +164,10 @@ func (n name) aside(depth int) string {
 // toNamespace makes a Kubernetes namespace of what a template gave, or "" of nothing.
 func toNamespace(result string) string { return toLabel(strings.TrimSpace(result)) }
 
-// objectName is a Kubernetes name of at most 253 bytes; a longer one ends in its hash.
+// objectName is a Kubernetes name of at most 253 bytes; a longer one ends in its hash, of which nobody finds another text.
 func objectName(full string) string {
 	if len(full) <= maxName {
 		return full
 	}
-	return strings.TrimRight(full[:maxName-9], "-.") + "-" + hexOf(full, 8)
+	return strings.TrimRight(full[:maxName-17], "-.") + "-" + hexOf(full, 16)
 }

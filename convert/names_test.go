@@ -153,7 +153,7 @@ func TestObjectNamesHaveAtMost253Bytes(t *testing.T) {
 	mixed.Instances[1].Ports = []sources.Port{{Protocol: "a-protocol-with-quite-a-long-name", Number: 1}}
 	w.put("a", mixed)
 	w.step()
-	if len(w.state()) != 3 {
+	if len(w.state()) != 4 {
 		t.Fatalf("served %v; rejected %v", w.state(), w.engine.rejections())
 	}
 	for key := range w.state() {

@@ -173,18 +173,18 @@ func TestMixedPortsAndProtocolsAreServedEachAsItself(t *testing.T) {
 		s.Instances[1].Ports[0].Number = 9090
 		s.Instances[2].Ports[0] = sources.Port{Protocol: "tri", Number: 50052}
 		b := runGuarded(t, "", Options{}, s)
-		b.want("orders.mesh-http", "orders.mesh", "10.0.0.1:8080 10.0.0.2:9090")
-		b.want("orders.mesh-grpc", "orders.mesh", "10.0.0.3:50052")
+		b.want("orders.mesh.80", "orders.mesh", "10.0.0.1:8080 10.0.0.2:9090")
+		b.want("orders.mesh.50051", "orders.mesh", "10.0.0.3:50052")
 		ports := func(object string) string { return b.entry(object, "orders.mesh").Ports[0].String() }
-		http, grpc := ports("orders.mesh-http"), ports("orders.mesh-grpc")
+		http, grpc := ports("orders.mesh.80"), ports("orders.mesh.50051")
 
 		first := service("orders", "10.0.0.2", "10.0.0.3") // the first instance leaves: no service port may move
 		first.Instances[0].Ports[0].Number = 9090
 		first.Instances[1].Ports[0] = sources.Port{Protocol: "tri", Number: 50052}
 		b.report(first)
-		b.want("orders.mesh-http", "orders.mesh", "10.0.0.2:9090")
-		b.want("orders.mesh-grpc", "orders.mesh", "10.0.0.3:50052")
-		if diff := cmp.Diff([]string{http, grpc}, []string{ports("orders.mesh-http"), ports("orders.mesh-grpc")}); diff != "" {
+		b.want("orders.mesh.80", "orders.mesh", "10.0.0.2:9090")
+		b.want("orders.mesh.50051", "orders.mesh", "10.0.0.3:50052")
+		if diff := cmp.Diff([]string{http, grpc}, []string{ports("orders.mesh.80"), ports("orders.mesh.50051")}); diff != "" {
 			t.Errorf("service ports moved (-before +after):\n%s", diff)
 		}
 		b.stop()

@@ -134,6 +134,7 @@ func TestChangesOneByOneEndWhereAFreshStartDoes(t *testing.T) {
 		}
 		w.engine.adopt(rules, w.now)
 		w.step()
+		w.rest()
 		services := map[string][]*sources.Service{}
 		for ref, s := range w.reports {
 			services[ref.Source] = append(services[ref.Source], s)

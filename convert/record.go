@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"meshbridge/convert/rollout"
 	"meshbridge/sources"
 )
 
@@ -65,7 +66,7 @@ func (e *engine) load(raw map[string]string) (damaged []string) {
 func (e *engine) recall(s *hostState) {
 	if r, ok := e.saved[s.name]; ok {
 		s.memory = r.Memory
-		s.memory.Subsets = slices.DeleteFunc(s.memory.Subsets, func(sub heldSubset) bool { return len(sub.Labels) == 0 })
+		s.memory.Subsets = slices.DeleteFunc(s.memory.Subsets, func(sub rollout.Subset) bool { return len(sub.Labels) == 0 })
 		delete(e.saved, s.name)
 	}
 }
@@ -74,18 +75,27 @@ func (e *engine) recall(s *hostState) {
 func (e *engine) restore(now time.Time) {
 	for _, host := range slices.Sorted(maps.Keys(e.wrote)) {
 		for _, g := range e.gone[host] {
-			g.Since = pardoned(g.Since, e.rules.config.RetainEmpty, now)
+			g.Since = pardoned(g.Since, e.rules.config.RetainEmpty, pardon, now)
 			e.revive(g, now)
 		}
 	}
 	e.gone = nil
 	e.hosts.settle()
+	keep := rollout.Keep(e.rules.config.Canary.Settle) // clients are yet to come back, some of them with routes of long ago
 	for _, s := range e.hosts.all {
 		for i, p := range s.Ports {
-			s.Ports[i].Since = pardoned(p.Since, e.rules.config.RetainEmpty, now)
+			s.Ports[i].Since = pardoned(p.Since, e.rules.config.RetainEmpty, pardon, now)
+			s.Ports[i].Left = pardoned(p.Left, keep, keep, now)
 		}
 		for i, sub := range s.Subsets {
-			s.Subsets[i].Since = pardoned(sub.Since, e.rules.config.Subsets.Retain, now)
+			if sub.Routed {
+				s.Subsets[i].Since = pardoned(sub.Since, max(e.rules.config.Subsets.Retain, keep), keep, now)
+			} else {
+				s.Subsets[i].Since = pardoned(sub.Since, e.rules.config.Subsets.Retain, pardon, now)
+			}
+		}
+		for i, h := range s.Homes {
+			s.Homes[i].Since = pardoned(h.Since, keep, keep, now)
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(e.saved)) {
@@ -99,11 +109,11 @@ const pardon = time.Minute
 // pardoned is since when something counts as retained that was when the former process ended. It did not begin in the future,
 // even where the clock went back; and what ran out while no process was there goes a little later, so that a client that comes
 // back sees no change.
-func pardoned(since time.Time, retain time.Duration, now time.Time) time.Time {
+func pardoned(since time.Time, retain, left time.Duration, now time.Time) time.Time {
 	if since.IsZero() || retain <= 0 {
 		return since
 	}
-	latest, earliest := now, now.Add(min(pardon, retain)-retain)
+	latest, earliest := now, now.Add(min(left, retain)-retain)
 	switch {
 	case since.After(latest):
 		return latest

@@ -95,6 +95,7 @@ func TestWhatAGoneServiceDecidedHoldsWhileItIsRetained(t *testing.T) {
 	}
 	w.now = w.now.Add(10 * time.Minute)
 	w.step()
+	w.rest()
 	if e := w.entry("new/orders.mesh"); e == nil || len(e.Endpoints) != 1 || len(w.state()) != 1 {
 		t.Errorf("served are %v, want new/orders.mesh with the endpoint", w.state())
 	}

@@ -79,7 +79,7 @@ func TestARestartWithARegistryDownChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	retained := []store.Key{
 		{Kind: store.ServiceEntry, Name: "registries/late.mesh"}, {Kind: store.ServiceEntry, Name: "registries/audit.mesh"},
-		{Kind: store.ServiceEntry, Name: "registries/payments.mesh"}, {Kind: store.ServiceEntry, Name: "registries/ports.mesh-http"},
+		{Kind: store.ServiceEntry, Name: "registries/payments.mesh"}, {Kind: store.ServiceEntry, Name: "registries/ports.mesh.0"},
 		{Kind: store.DestinationRule, Name: "registries/mb-orders.mesh"},
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -98,24 +98,24 @@ func TestAPortWithoutEndpointsIsRetainedAndTheLayoutStays(t *testing.T) {
 	mixed.Instances[1].Ports = []sources.Port{{Protocol: "tri", Number: 50051}}
 	w.put("a", mixed)
 	w.step()
-	if w.entry("registries/orders.mesh-grpc") == nil || w.entry("registries/orders.mesh-http") == nil {
+	if w.entry("registries/orders.mesh.50051") == nil || w.entry("registries/orders.mesh.80") == nil {
 		t.Fatalf("not split: %v", w.state())
 	}
 	w.put("a", service("orders", "10.0.0.1"))
 	w.step()
-	if e := w.entry("registries/orders.mesh-grpc"); e == nil || len(e.Endpoints) != 0 {
-		t.Fatalf("grpc is %v, want it without endpoints", e)
+	if e := w.entry("registries/orders.mesh.0"); e == nil || len(e.Ports) != 2 || w.entry("registries/orders.mesh.50051") != nil {
+		t.Fatalf("%v, want both ports, and no entry of the one without endpoints", w.state())
 	}
 	w.put("a", service("orders"))
 	w.step()
-	if w.entry("registries/orders.mesh-grpc") == nil || w.entry("registries/orders.mesh-http") == nil {
+	if e := w.entry("registries/orders.mesh.0"); e == nil || len(e.Ports) != 2 {
 		t.Fatalf("an empty service changed its layout: %v", w.state())
 	}
 	w.put("a", service("orders", "10.0.0.1"))
 	w.step()
 	w.now = w.now.Add(10 * time.Minute)
 	w.step()
-	if e := w.entry("registries/orders.mesh"); e == nil || len(e.Ports) != 1 || w.entry("registries/orders.mesh-http") != nil {
+	if e := w.entry("registries/orders.mesh"); e == nil || len(e.Ports) != 1 || w.entry("registries/orders.mesh.80") != nil {
 		t.Errorf("after retainEmpty: %v", w.state())
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"meshbridge/convert/canary"
+	"meshbridge/convert/rollout"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
 )
@@ -41,6 +42,7 @@ type Options struct {
 	Lookup     Lookup
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	Clients    rollout.Clients // of the store; nil: there are none
 }
 
 // gatherNames is how long the first build waits for the addresses of host names.
@@ -84,6 +86,9 @@ func New(rules *Rules, reports Reports, s Applier, opts Options) *Converter {
 		wake:     make(chan struct{}, 1),
 	}
 	c.engine = newEngine(rules, reports.Service, c.resolver.addrs)
+	if opts.Clients != nil {
+		c.engine.clients = opts.Clients
+	}
 	return c
 }
 
@@ -152,12 +157,19 @@ func (c *Converter) work(ctx context.Context, d *disk) time.Time {
 	// On disk first: what a client has seen must survive a crash.
 	retry := d.save(saves, answers, c.opts.Now())
 	if change.Open {
-		c.metrics.applied(c.store.Apply(change))
+		c.applied(c.store.Apply(change))
 	}
 	if !retry.IsZero() && (due.IsZero() || retry.Before(due)) {
 		return retry
 	}
 	return due
+}
+
+func (c *Converter) applied(snap *store.Snapshot) {
+	c.metrics.applied(snap)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engine.applied(snap)
 }
 
 // takeIn notes what changed, and says whether the gate opens with it.
@@ -183,6 +195,13 @@ func (c *Converter) build(open bool, answers map[string][]netip.Addr) (change st
 	c.engine.resolved(slices.Collect(maps.Keys(answers)), now)
 	change = c.engine.build(open, now)
 	c.metrics.tell(c.engine)
+	for _, d := range c.engine.disputes() {
+		if len(d.lost) > 0 {
+			c.opts.Log.Info("a canary document is superseded by another one", "document", d.key, "file", d.file, "at", d.lost[0].host, "reason", d.lost[0].text, "places", len(d.lost))
+		} else {
+			c.opts.Log.Info("a canary document is superseded nowhere any more", "document", d.key, "file", d.file)
+		}
+	}
 	if !c.engine.open {
 		return change, c.engine.saves, time.Time{}
 	}

@@ -45,7 +45,9 @@ func entryFaults(namespace string, se *networkingpb.ServiceEntry) []string {
 	for _, e := range se.Endpoints {
 		endpointFaults(e, ports, add)
 	}
-	exportFaults(namespace, se.ExportTo, add)
+	if !slices.Equal(se.ExportTo, nobody) {
+		exportFaults(namespace, se.ExportTo, add)
+	}
 	return f
 }
 

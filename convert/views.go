@@ -79,7 +79,7 @@ func (e *engine) view(s *hostState) ServiceView {
 		v.Refs = append(v.Refs, p.ref)
 	}
 	for _, p := range s.ports {
-		v.Ports = append(v.Ports, PortView(p))
+		v.Ports = append(v.Ports, PortView{Name: p.Name, Protocol: p.Protocol, Number: p.Number})
 	}
 	if s.endpoints == 0 {
 		for _, p := range s.memory.Ports {

@@ -65,7 +65,7 @@ func (w *world) step() store.Change {
 	}
 	clear(w.changes)
 	c := w.engine.step(changes, w.open, w.now)
-	w.store.Apply(c)
+	w.engine.applied(w.store.Apply(c))
 	for host, raw := range w.engine.saves {
 		if raw == "" {
 			delete(w.disk, host)

@@ -57,12 +57,7 @@ type Held struct {
 
 // Clients lists the streams by node, authority and peer.
 func (s *Server) Clients() []Client {
-	s.mu.Lock()
-	streams := make([]*stream, 0, len(s.streams))
-	for st := range s.streams {
-		streams = append(streams, st)
-	}
-	s.mu.Unlock()
+	streams := s.all()
 	out := make([]Client, 0, len(streams))
 	for _, st := range streams {
 		out = append(out, st.client())
@@ -71,6 +66,13 @@ func (s *Server) Clients() []Client {
 		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Authority, b.Authority), strings.Compare(a.Peer, b.Peer))
 	})
 	return out
+}
+
+// all are the streams that are open now.
+func (s *Server) all() []*stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.streams))
 }
 
 func (st *stream) client() Client {
@@ -85,98 +87,60 @@ func (st *stream) client() Client {
 		return c
 	}
 	c.Node, c.Revision, c.IstioVersion, c.Nacks = s.node.ID, s.node.Revision, s.node.Version, s.nacks
-	for i, sub := range s.subs {
+	for _, sub := range s.subs {
 		if sub == nil {
 			continue
 		}
 		if c.TypeVersion == "" {
 			c.TypeVersion = strings.Split(sub.typeURL, "/")[1]
 		}
-		c.Kinds = append(c.Kinds, s.clientKind(i, sub))
+		c.Kinds = append(c.Kinds, s.clientKind(sub))
 	}
 	return c
 }
 
-func (s *Session) clientKind(i int, sub *subscription) ClientKind {
+func (s *Session) clientKind(sub *subscription) ClientKind {
 	k := ClientKind{
 		Kind: sub.kind.Kind, TypeURL: sub.typeURL, Sent: sub.sentVersion, SentAt: timeOf(sub.sentAt),
 		Acked: sub.ackedVersion, AckedAt: timeOf(sub.ackedAt), Resources: sub.count, Bytes: sub.bytes,
 		Nack: sub.nack, HeldCount: len(sub.held),
 	}
-	k.Waiting, k.WaitingUntil = s.waiting(i, sub)
+	k.Waiting, k.WaitingUntil = s.waiting(sub)
 	if sub.inflight != nil {
 		k.InFlightSince = timeOf(sub.inflight.at)
 	}
 	names := slices.Sorted(maps.Keys(sub.held))
 	for _, name := range names[:min(len(names), maxHeldListed)] {
 		h := sub.held[name]
-		k.Held = append(k.Held, Held{Name: name, Reason: h.reason(), Due: timeOf(h.due)})
+		k.Held = append(k.Held, Held{Name: name, Reason: h.reason(), Due: timeOf(h.wait.until)})
 	}
 	return k
 }
 
 // waiting says why the first state of a kind has not been sent, or "", and when it will be, if that is known.
-func (s *Session) waiting(i int, sub *subscription) (string, *time.Time) {
-	if sub.sent {
+func (s *Session) waiting(sub *subscription) (string, *time.Time) {
+	switch {
+	case sub.sent:
 		return "", nil
-	}
-	switch target := s.target(i); {
-	case target == nil:
-		return "the kinds before it are not acknowledged", nil
-	case !target.Open:
-		return "not every source is in", nil
+	case !s.snap.Open:
+		return "not every source has been read", nil
 	case sub.base == nil:
-		return "the client does not hold " + describe(sub.need), nil
+		return lacking(sub.lacks), nil
 	default:
-		return until(sub.due) + ", when " + describe(sub.need) + " has settled", timeOf(sub.due)
+		return until(sub.due) + ", when what it refers to has settled", timeOf(sub.due)
 	}
 }
 
 func (h *hold) reason() string {
-	switch {
-	case h.pin != nil:
-		return h.pin.reason()
-	case h.want == nil:
-		return "removed, but a later kind may still refer to it"
-	case h.due.IsZero():
-		return "the client does not hold " + describe(h.need)
-	default:
-		return until(h.due) + ", when " + describe(h.need) + " has settled"
+	if h.wait.lacks != (store.Kind{}) {
+		return lacking(h.wait.lacks)
 	}
+	return until(h.wait.until) + ", when what it refers to has settled"
 }
 
-func (p *pin) reason() string {
-	switch {
-	case p.waits != nil && p.by != nil:
-		return fmt.Sprintf("kept %s: %s routes to %s, and %s waits for what comes with the new one", until(p.due), title(p.by.Key), p.part(), title(p.waits.Key))
-	case p.waits != nil:
-		return fmt.Sprintf("kept %s: a %s that the client holds may route to %s, and %s waits for what comes with the new one", until(p.due), p.kind.Kind, p.part(), title(p.waits.Key))
-	case p.by != nil && p.due.IsZero():
-		return fmt.Sprintf("kept: %s routes to %s", title(p.by.Key), p.part())
-	case p.by != nil:
-		return fmt.Sprintf("kept %s: %s has only just left %s", until(p.due), title(p.by.Key), p.part())
-	case p.due.IsZero():
-		return fmt.Sprintf("kept: the client has not acknowledged its first state of %s, which may route to %s", p.kind.Kind, p.part())
-	default:
-		return fmt.Sprintf("kept %s: the client has only just begun with its first state of %s, and may have routed to %s before", until(p.due), p.kind.Kind, p.part())
-	}
+func lacking(kind store.Kind) string {
+	return "the client has not acknowledged the " + kind.Kind + " that it refers to"
 }
-
-func (p *pin) part() string {
-	if p.need.Part == "" {
-		return "it"
-	}
-	return "subset " + p.need.Part
-}
-
-func describe(n store.Need) string {
-	if n.Part == "" {
-		return title(n.Key)
-	}
-	return "subset " + n.Part + " of " + title(n.Key)
-}
-
-func title(k store.Key) string { return k.Kind.Kind + " " + k.Name }
 
 func until(t time.Time) string { return "until " + t.UTC().Format(time.RFC3339) }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,15 +20,21 @@ var update = flag.Bool("update", false, "write what came back into the conversat
 
 // The files of testdata are conversations with a session. Lines that begin with "<" are what came back; the others are:
 //
-//	client [delta] [shard=1-of-2]               a new stream
+//	client [delta] [shard=1-of-2] [retain=0s] [anew] [rest]
+//	                                            a new stream; anew: of a process that has begun since the last one ended,
+//	                                            rest: which is given a second before kinds that are not ours are answered
 //	request KIND [node=ID] [revision=R] [version=V] [nonce=N] [names=A,B] [unsubscribe=A] [held=NAME@VALUE,…]
 //	ack KIND, nack KIND MESSAGE                 of what was sent last
-//	apply [open] [+KIND:NAME@VALUE[,rev=R][,has=PART][,needs=KIND:NAME[/PART]]…] [-KIND:NAME] …
+//	apply [open] [+KIND:NAME@VALUE[,rev=R][,host=NAME][,gate[=N]]…] [-KIND:NAME] …
+//	                                            a gate is of the state made by this very line, or by the N-th that changed anything
 //	apply later …                               the same, but the session is not told
 //	process                                     another process with the same state, all of it new to it
 //	tick DURATION
 //	deadline                                    when the session is to be asked again
 //	held                                        what the client is kept from, and why
+//	reached NAME GENERATION AGO                 whether the client had acknowledged all of a host in a generation, so long ago
+//	times SETTLE RETAIN                         what these are from now on; at first 10s and 10m
+//	counts                                      how much the client is taken to hold, and what it refused last
 //
 // KIND is se, dr, vs, or a whole type URL.
 func TestConversations(t *testing.T) {
@@ -56,7 +63,7 @@ func TestConversations(t *testing.T) {
 }
 
 func converse(t *testing.T, text string) string {
-	c := &conversation{t: t, now: created, began: created, store: store.NewStore(), values: map[string]string{}}
+	c := &conversation{t: t, now: created, began: created, store: store.NewStore(), values: map[string]string{}, made: map[uint64]time.Time{}}
 	var out strings.Builder
 	for _, line := range strings.SplitAfter(text, "\n") {
 		if strings.HasPrefix(line, "<") {
@@ -82,7 +89,8 @@ type conversation struct {
 	session *Session
 	last    map[string]string // nonce of the last response, by type URL
 	version string
-	values  map[string]string // by the resource's version
+	values  map[string]string    // by the resource's version
+	made    map[uint64]time.Time // when each generation was
 }
 
 var kindNames = map[string]store.Kind{"se": store.ServiceEntry, "dr": store.DestinationRule, "vs": store.VirtualService}
@@ -90,12 +98,21 @@ var kindNames = map[string]store.Kind{"se": store.ServiceEntry, "dr": store.Dest
 func (c *conversation) say(verb string, args []string) []string {
 	switch verb {
 	case "client":
-		cfg := SessionConfig{Settle: 10 * time.Second, Retain: 10 * time.Minute, Since: c.began}
+		cfg := SessionConfig{Settle: 10 * time.Second, Retain: 10 * time.Minute, Since: c.began, Reconnect: 30 * time.Second}
 		for _, a := range args {
 			if a == "delta" {
 				cfg.Delta = true
+			} else if a == "rest" {
+				cfg.Rest = time.Second
+			} else if a == "anew" {
+				if !c.session.resumable() {
+					return []string{"the last session cannot be resumed"}
+				}
+				cfg.Before = Predecessor{Session: c.session, Ended: c.now}
 			} else if v, ok := strings.CutPrefix(a, "shard="); ok {
 				_, cfg.View.Shard, _ = parseAuthority(v)
+			} else if v, ok := strings.CutPrefix(a, "retain="); ok {
+				cfg.Retain = c.duration(v)
 			}
 		}
 		c.session, c.last, c.version = NewSession(cfg, current(c.store), c.now), map[string]string{}, "v1"
@@ -112,11 +129,7 @@ func (c *conversation) say(verb string, args []string) []string {
 		c.process()
 		return nil
 	case "tick":
-		d, err := time.ParseDuration(args[0])
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.now = c.now.Add(d)
+		c.now = c.now.Add(c.duration(args[0]))
 		if c.session == nil {
 			return nil
 		}
@@ -126,11 +139,28 @@ func (c *conversation) say(verb string, args []string) []string {
 			return []string{"in " + at.Sub(c.now).String()}
 		}
 		return []string{"none"}
+	case "times":
+		c.session.SetTimes(c.duration(args[0]), c.duration(args[1]))
+		return nil
+	case "reached":
+		return []string{c.reached(args[0], args[1], args[2])}
+	case "counts":
+		var out []string
+		for _, sub := range c.session.subs {
+			if sub != nil {
+				line := fmt.Sprintf("%s: %d", sub.kind.Kind, sub.count)
+				if nack := c.session.clientKind(sub).Nack; nack != "" {
+					line += ", but: " + nack
+				}
+				out = append(out, line)
+			}
+		}
+		return out
 	case "held":
 		var out []string
-		for i, sub := range c.session.subs {
+		for _, sub := range c.session.subs {
 			if sub != nil {
-				k := c.session.clientKind(i, sub)
+				k := c.session.clientKind(sub)
 				if k.Waiting != "" {
 					out = append(out, k.Kind+" waits: "+k.Waiting+c.in(k.WaitingUntil))
 				}
@@ -143,6 +173,25 @@ func (c *conversation) say(verb string, args []string) []string {
 	}
 	c.t.Fatalf("unknown verb %q", verb)
 	return nil
+}
+
+func (c *conversation) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return d
+}
+
+func (c *conversation) reached(host, generation, ago string) string {
+	n, err := strconv.ParseUint(generation, 10, 64)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.session.Reached(current(c.store), host, n, c.now.Add(-c.duration(ago))) {
+		return "yes"
+	}
+	return "no"
 }
 
 func (c *conversation) in(due *time.Time) string {
@@ -176,11 +225,6 @@ func (c *conversation) request(args []string) []string {
 			req.Names = strings.Split(value, ",")
 		case "unsubscribe":
 			req.Unsubscribe = strings.Split(value, ",")
-		case "deadline":
-			if at, ok := c.session.Deadline(); ok {
-				return []string{"in " + at.Sub(c.now).String()}
-			}
-			return []string{"none"}
 		case "held":
 			req.Initial = map[string]string{}
 			for _, h := range strings.Split(value, ",") {
@@ -225,6 +269,7 @@ func (c *conversation) apply(args []string) []string {
 		}
 	}
 	snap := c.store.Apply(change)
+	c.made[snap.Generation] = c.now
 	if c.session == nil || !tell {
 		return nil
 	}
@@ -236,44 +281,46 @@ func (c *conversation) resource(text string) *store.Resource {
 	kind, rest, _ := strings.Cut(words[0], ":")
 	host, value, _ := strings.Cut(rest, "@")
 	options := []option{changedAt(c.now)}
-	var parts []string
-	var needs []store.Need
 	for _, w := range words[1:] {
 		switch verb, arg, _ := strings.Cut(w, "="); verb {
 		case "rev":
 			options = append(options, revision(arg))
-		case "has":
-			parts = append(parts, arg)
-		case "needs":
-			of, part, _ := strings.Cut(arg, "/")
-			kind, host, _ := strings.Cut(of, ":")
-			needs = append(needs, store.Need{Key: key(kindNames[kind], host), Part: part})
+		case "host":
+			options = append(options, func(m *store.Meta) { m.Host = arg })
+		case "gate":
+			options = append(options, c.gate(arg))
 		default:
 			c.t.Fatalf("unknown option %q of a resource", w)
 		}
 	}
-	old := current(c.store).Lookup(key(kindNames[kind], host), host)
-	r := resource(c.t, kindNames[kind], host, value, append(options, needing(needs...), having(old, c.now, parts...))...)
+	r := resource(c.t, kindNames[kind], host, value, options...)
 	c.values[r.Version] = value
 	return r
 }
 
-// process begins another process.
+func (c *conversation) gate(generation string) option {
+	if generation == "" {
+		return gated(current(c.store).Generation+1, c.now)
+	}
+	n, err := strconv.ParseUint(generation, 10, 64)
+	if err != nil || c.made[n].IsZero() {
+		c.t.Fatalf("there is no generation %q", generation)
+	}
+	return gated(n, c.made[n])
+}
+
+// process begins another process, whose first state is the last one of the former.
 func (c *conversation) process() {
 	old := current(c.store)
 	change := store.Change{Open: old.Open}
 	for _, kind := range store.Kinds() {
 		for r := range old.All(kind, store.Shard{}) {
-			var parts []string
-			for _, p := range r.Parts {
-				parts = append(parts, p.Name)
-			}
 			change.Put = append(change.Put, resource(c.t, kind, r.Host, c.values[r.Version],
-				func(m *store.Meta) { m.Labels = r.Labels }, changedAt(c.now), needing(r.Needs...), having(nil, c.now, parts...)))
+				func(m *store.Meta) { m.Labels = r.Labels }, changedAt(c.now), gated(min(r.Gate.Generation, 1), r.Gate.Since)))
 		}
 	}
-	c.store, c.session, c.began = store.NewStore(), nil, c.now
-	c.store.Apply(change)
+	c.store, c.session, c.began, c.made = store.NewStore(), nil, c.now, map[uint64]time.Time{}
+	c.made[c.store.Apply(change).Generation] = c.now
 }
 
 func (c *conversation) show(res Result) []string {
@@ -283,7 +330,7 @@ func (c *conversation) show(res Result) []string {
 		line := fmt.Sprintf("%s nonce %s:", resp.TypeURL, resp.Nonce)
 		list := func(rs []*store.Resource) {
 			for _, r := range rs {
-				line += fmt.Sprintf(" %s@%s", r.Host, c.values[r.Version])
+				line += fmt.Sprintf(" %s@%s", strings.TrimPrefix(r.Name, "ns/"), c.values[r.Version])
 			}
 		}
 		if resp.Delta {

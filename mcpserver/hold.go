@@ -1,7 +1,6 @@
 package mcpserver
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -9,52 +8,46 @@ import (
 	"meshbridge/mcpserver/store"
 )
 
-// hold keeps a client at a resource's former value, although the snapshot has another.
+// hold keeps a client at a resource's former value until the gate of the next one is open. Removals, and resources without a
+// gate, are never held.
 type hold struct {
 	former *store.Resource // what the client has; nil: nothing
-	want   *store.Resource // what the snapshot has; nil: removed
+	want   *store.Resource // what the snapshot has
 
-	// A want with Needs. next is the first value that waits: it is served when due even if a newer one has come to wait
-	// since, so that a resource which changes faster than it settles is not starved.
+	// next is the first value that waits. It is served when its gate is open even if a newer value has come to wait since, so
+	// that a resource which changes faster than it settles is not starved.
 	next *store.Resource
-	need store.Need // of next, what is lacked or settles last
-
-	pin    *pin      // why parts of former must stay; nil: that is not what holds it
-	mutual time.Time // since when that waits for what waits for this
-
-	due        time.Time // when it is served if nothing changes; zero: not before something does
-	generation uint64    // a removal: the state that removed it
+	wait wait // of next
 }
-
-func (sub *subscription) hold(name string, h *hold) { sub.held[name] = h }
 
 // change is what takes a client from what it was sent to what it may be sent now.
 type change struct {
-	upserts []*store.Resource
-	former  []*store.Resource // what upserts replace, in their order; nil: nothing
-	removed []*store.Resource
+	upserts  []*store.Resource
+	removed  []*store.Resource
+	released []string // the hosts of what was held back before, by its former value and its next one
 }
 
-// formerOf is what upsert i replaces, or nil. A first state replaces nothing that is known.
-func (c change) formerOf(i int) *store.Resource {
-	if i < len(c.former) {
-		return c.former[i]
+func (c *change) release(h *hold, host string) {
+	if h == nil {
+		return
 	}
-	return nil
+	c.released = append(c.released, host)
+	if h.former != nil && h.former.Host != host {
+		c.released = append(c.released, h.former.Host)
+	}
 }
 
 func (c change) empty() bool { return len(c.upserts) == 0 && len(c.removed) == 0 }
 
 // move takes a kind to a newer snapshot, holding back what must wait, and returns what is to be sent.
-func (s *Session) move(i int, target *store.Snapshot, now time.Time) change {
-	sub := s.subs[i]
-	type pair struct{ old, want *store.Resource }
+func (s *Session) move(sub *subscription, target *store.Snapshot, now time.Time) change {
+	type pair struct{ has, want *store.Resource }
 	pending := map[string]pair{}
 	for d := range target.SinceIn(sub.base, sub.kind, s.cfg.View.Shard) {
 		name := d.Key().Name
 		p := pending[name] // a resource whose host changes is in two slots
 		if r := s.cfg.View.visible(d.Old); r != nil {
-			p.old = r
+			p.has = r
 		}
 		if r := s.cfg.View.visible(d.New); r != nil {
 			p.want = r
@@ -66,160 +59,57 @@ func (s *Session) move(i int, target *store.Snapshot, now time.Time) change {
 		if !changed {
 			p.want = h.want
 		}
-		p.old = h.former
+		p.has = h.former
 		pending[name] = p
 	}
 	sub.base = target
 	var c change
-	m := mover{s: s, sub: sub, target: target, now: now, pins: pins{s: s, after: i, target: target, now: now}}
 	for _, name := range slices.Sorted(maps.Keys(pending)) {
-		p := pending[name]
-		m.decide(&c, name, p.old, p.want)
+		s.decide(sub, &c, name, pending[name].has, pending[name].want, now)
 	}
 	return c
 }
 
-// mover decides resource by resource.
-type mover struct {
-	s      *Session
-	sub    *subscription
-	target *store.Snapshot
-	now    time.Time
-	pins   pins
-}
-
 // decide takes one resource from the value that the client has to the wanted one, or to one on the way, or holds it.
-func (m *mover) decide(c *change, name string, has, want *store.Resource) {
-	h := m.sub.held[name]
-	delete(m.sub.held, name)
+func (s *Session) decide(sub *subscription, c *change, name string, has, want *store.Resource, now time.Time) {
+	h := sub.held[name]
+	delete(sub.held, name)
 	switch {
 	case has == want:
-		return
 	case want == nil:
-		m.remove(c, h, name, has)
-		return
-	}
-	same := has != nil && has.Version == want.Version // on the wire; what it needs or has for others may differ
-	value, next := want, (*hold)(nil)
-	if !same {
-		value, next = m.settled(h, want)
-	}
-	if value != nil {
-		if kept := m.keep(h, has, value); kept != nil {
-			kept.want = want
-			m.sub.hold(name, kept)
-			return
-		}
-		if same {
-			m.exchange(has, value)
-		} else {
-			m.serve(c, has, value)
-		}
-		has = value
-	}
-	if next != nil {
-		next.former, next.want = has, want
-		m.sub.hold(name, next)
-	}
-}
-
-func (m *mover) serve(c *change, has, value *store.Resource) {
-	c.upserts, c.former = append(c.upserts, value), append(c.former, has)
-	if has == nil {
-		m.sub.count++
-	}
-}
-
-// exchange takes the client to a value that it does not tell from the one it has. It has had all that is in it since the
-// last ACK, at the latest.
-func (m *mover) exchange(has, value *store.Resource) {
-	m.sub.gain(value, m.sub.ackedAt, has)
-	m.s.uses.add(value)
-	m.s.uses.drop(has, m.now)
-}
-
-func (m *mover) remove(c *change, h *hold, name string, has *store.Resource) {
-	gone := &hold{former: has, generation: m.target.Generation}
-	if h != nil && h.want == nil {
-		gone.generation = h.generation
-	}
-	if kept := m.keep(h, has, nil); kept != nil {
-		gone.pin, gone.due = kept.pin, kept.due
-	} else if !m.pins.removal(has, gone.generation) {
 		c.removed = append(c.removed, has)
-		m.sub.count--
-		return
-	}
-	m.sub.hold(name, gone)
-}
-
-// keep holds back a value, or a removal, by which the client would lose a part that it needs or has only just ceased to need.
-//
-// A value may bring what the client must hold before it can cease to need what the value takes: then each waits for the
-// other. Converted services have no such values, as a subset is retained longer than any route to it; endpoints that are
-// replaced by others in one event may make one. It is served when it has waited like that for twice settle: the routes to
-// come are what is wanted, and the routes that are cut off lead to what the registry says has gone.
-func (m *mover) keep(h *hold, has, value *store.Resource) *hold {
-	if has == nil {
-		return nil
-	}
-	event, timed := m.pins.drop(has, value)
-	if event == nil && timed == nil {
-		return nil
-	}
-	kept := &hold{former: has}
-	if value != nil && len(value.Needs) > 0 {
-		kept.next = value
-	}
-	if kept.mutual = m.mutual(h, event, has, value); !kept.mutual.IsZero() {
-		if event.due = kept.mutual.Add(2 * m.s.cfg.Settle); !event.due.After(m.now) {
-			event = nil
+		c.release(h, has.Host)
+		sub.count--
+	case has != nil && has.Version == want.Version: // on the wire they are equal
+	default:
+		value, next := s.settled(h, want, now)
+		if value != nil {
+			c.upserts = append(c.upserts, value)
+			c.release(h, value.Host)
+			if has == nil {
+				sub.count++
+			}
+			has = value
+		}
+		if next != nil {
+			next.former = has
+			sub.held[name] = next
 		}
 	}
-	if kept.pin = cmp.Or(event, timed); kept.pin == nil {
-		return nil
-	}
-	kept.due = kept.pin.due
-	return kept
-}
-
-// mutual is since when a value waits for something that waits for it, or zero, and notes what that is.
-func (m *mover) mutual(h *hold, event *pin, has, value *store.Resource) time.Time {
-	if event == nil || value == nil || event.by == nil && m.s.of(event.kind).base != nil {
-		return time.Time{}
-	}
-	values := []*store.Resource{has}
-	if refused, ok := m.sub.refused[has.Name]; ok {
-		values = append(values, refused.before)
-	}
-	if event.waits = m.pins.awaited(values, value); event.waits == nil {
-		return time.Time{}
-	}
-	if h != nil && !h.mutual.IsZero() {
-		return h.mutual
-	}
-	return m.now
 }
 
 // settled returns the newest value that may be served, if any, and a hold for what must wait beyond it, if anything.
-func (m *mover) settled(h *hold, want *store.Resource) (*store.Resource, *hold) {
-	if len(want.Needs) == 0 {
+func (s *Session) settled(h *hold, want *store.Resource, now time.Time) (*store.Resource, *hold) {
+	w := s.ready(want)
+	if w.over(now) {
 		return want, nil
 	}
-	w := m.s.readyAt(want, m.target)
-	if w.over(m.now) {
-		return want, nil
-	}
-	newest := &hold{next: want, need: w.need, due: w.at}
-	if h == nil || h.next == nil || h.next == want {
+	newest := &hold{want: want, next: want, wait: w}
+	if h == nil || h.next == want {
 		return nil, newest
 	}
-	switch w := m.s.readyAt(h.next, m.target); {
-	case w.over(m.now):
-		return h.next, newest
-	case w.lacks:
-		return nil, newest
-	default:
-		return nil, &hold{next: h.next, need: w.need, due: w.at}
+	if w := s.ready(h.next); !w.over(now) {
+		return nil, &hold{want: want, next: h.next, wait: w}
 	}
+	return h.next, newest
 }

@@ -10,6 +10,9 @@ import (
 // hangUpAfter is how long a client has to read why its stream ended, before its connection does.
 const hangUpAfter = time.Second
 
+// maxViews is of how many views the last session is kept: shards times revisions.
+const maxViews = 4096
+
 // limited refuses connections beyond the bound at once: a client that is refused tries elsewhere, one that hangs does not.
 type limited struct {
 	net.Listener

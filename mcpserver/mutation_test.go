@@ -1,199 +1,296 @@
 package mcpserver
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"meshbridge/mcpserver/store"
 )
 
-// subsets are those that a host of the simulation may have.
-var subsets = []string{"v1", "v2", "v3", "v4"}
+// The world does what a converter must: what a route names is put before the route or together with it, and the route waits
+// for the generation in which the last of it came; it goes when for a time no route has named it and every client that was
+// connected had, settle before, acknowledged a state in which none did. So it is with an entry's rule.
 
-// mutate changes one host in a way that the phase allows.
-func (w *world) mutate(h *host) {
-	if w.phases {
-		if w.taking {
-			w.take(h)
-		} else {
-			w.give(h)
+// service is a ServiceEntry with endpoints of some subsets, and its DestinationRule with these subsets. Two services may have
+// one host, in different namespaces.
+type service struct {
+	name, host, revision string
+	value                map[store.Kind]int // 0: there is none
+	rule                 *part              // which the entry refers to
+	subsets              map[string]*part
+}
+
+// part is something that another resource may name.
+type part struct {
+	since  map[*process]store.Gate
+	left   map[*process]map[string]uint64 // by host: the generation in which a resource that lives there named it no longer
+	leftAt time.Time                      // when a client that was connected had not reached that, last
+	named  map[string]bool                // the hosts of the resources that name it
+	hosts  map[string]bool                // all that ever did
+}
+
+func newPart() *part {
+	return &part{since: map[*process]store.Gate{}, left: map[*process]map[string]uint64{}, named: map[string]bool{}, hosts: map[string]bool{}}
+}
+
+// ref is the name of a part: a subset of a service, or its rule as a whole.
+type ref struct{ service, subset string }
+
+// route is a VirtualService.
+type route struct {
+	host, revision string
+	value          int // 0: there is none
+	names          []ref
+}
+
+func (r *route) key() store.Key {
+	return store.Key{Kind: store.VirtualService, Name: "routes/" + r.host}
+}
+
+func (s *service) key(kind store.Kind) store.Key { return store.Key{Kind: kind, Name: s.name} }
+
+// mutate changes one thing.
+func (w *world) mutate() {
+	r := w.routes[w.any(5)]
+	switch w.any(8) {
+	case 0, 1, 2, 3: // another route
+		r.revision = []string{"", "", "canary"}[w.any(3)]
+		names := slices.DeleteFunc(slices.Clone(r.names), func(n ref) bool { return w.any(2) == 0 || !r.sees(w.services[n.service]) })
+		r.names = names
+		for range 1 + w.any(2) {
+			w.lead(r, w.anyService(), w.anySubset())
 		}
+	case 4: // none
+		r.value, r.names = 0, nil
+	case 5: // a subset that nothing names yet
+		w.add(w.anyService(), w.anySubset(), "")
+	default: // other endpoints, and the like
+		if s := w.services[w.anyService()]; s != nil {
+			w.touch(s, []store.Kind{store.ServiceEntry, store.DestinationRule}[w.any(2)])
+		}
+	}
+}
+
+func (w *world) anyService() string { return fmt.Sprintf("n%d/h%d.mesh", w.any(2), w.any(5)) }
+func (w *world) anySubset() string  { return fmt.Sprintf("v%d", w.any(3)) }
+
+// sees reports whether all who see the route see a service.
+func (r *route) sees(s *service) bool { return s.revision == "" || s.revision == r.revision }
+
+// lead lets a route name a subset, too, which comes if it is not there.
+func (w *world) lead(r *route, name, subset string) {
+	revision := r.revision
+	if w.any(2) == 0 {
+		revision = ""
+	}
+	if s := w.services[name]; s != nil && !r.sees(s) {
 		return
 	}
-	switch w.rand.IntN(5) {
-	case 0, 1:
-		w.give(h)
-	case 2, 3:
-		w.take(h)
-	default:
-		w.replace(h)
-	}
+	w.add(name, subset, revision)
+	w.route(r, append(slices.Clone(r.names), ref{name, subset}))
 }
 
-// give changes a host without taking anything that may be needed.
-func (w *world) give(h *host) {
-	switch w.rand.IntN(6) {
-	case 0:
-		w.touch(h, se)
-	case 1: // a subset
-		w.add(h, w.any(subsets))
-	case 2: // a subset and a route to it
-		part := w.any(subsets)
-		w.add(h, part)
-		w.route(h, append(w.ofHost(h), w.need(h, part)...))
-	case 3: // other routes
-		w.reroute(h)
-	case 4:
-		if h.value[dr] > 0 {
-			w.touch(h, dr)
-		}
-	case 5: // a route to another host, too
-		o := w.hosts[w.rand.IntN(len(w.hosts))]
-		if routes := w.routable(o); h.value[vs] > 0 && o.revision == "" && len(routes) > 0 {
-			w.route(h, append(slices.Clone(h.needs), w.need(o, w.any(routes))...))
-		}
-	}
-}
-
-// take changes a host without giving anything that may be needed.
-func (w *world) take(h *host) {
-	switch w.rand.IntN(7) {
-	case 0:
-		w.touch(h, se)
-	case 1, 2: // a subset, from one of the two or both, and all routes to it
-		part := w.any(subsets)
-		kinds := [][]store.Kind{{se}, {dr}, {se, dr}}[w.rand.IntN(3)]
-		w.leave(func(n store.Need) bool {
-			return n.Key.Name == "ns/"+h.name && n.Part == part && slices.Contains(kinds, n.Key.Kind)
-		})
-		for _, kind := range kinds {
-			w.drop(h, kind, part)
-		}
-	case 3: // other routes
-		w.reroute(h)
-	case 4: // the route
-		w.remove(h, vs)
-	case 5: // the rule
-		w.leave(func(n store.Need) bool { return n.Key == key(dr, h.name) })
-		w.remove(h, dr)
-	case 6: // all of it
-		w.leave(func(n store.Need) bool { return n.Key.Name == "ns/"+h.name })
-		for _, kind := range store.Kinds() {
-			w.remove(h, kind)
-		}
-	}
-}
-
-// replace changes a host as no converter should, so that what waits may wait for each other.
-func (w *world) replace(h *host) {
-	from, to := w.any(subsets), w.any(subsets)
-	if w.rand.IntN(4) > 0 {
-		w.leave(func(n store.Need) bool { return n.Key.Name == "ns/"+h.name && n.Part == from })
-		w.add(h, to)
-		w.route(h, append(w.ofHost(h), w.need(h, to)...))
-		if from != to {
-			w.drop(h, se, from)
-			w.drop(h, dr, from)
-		}
-		return
-	}
-	// Another revision, with all that is in it.
-	w.leave(func(n store.Need) bool { return n.Key.Name == "ns/"+h.name })
-	w.remove(h, vs)
-	h.revision = []string{"", "canary", "stable"}[w.rand.IntN(3)]
-	for _, kind := range store.Kinds() {
-		h.present[kind] = 0 // for some it goes, for some it comes
-		if h.value[kind] > 0 {
-			w.touch(h, kind)
-		}
-	}
-}
-
-func (w *world) any(of []string) string { return of[w.rand.IntN(len(of))] }
-
-func (w *world) touch(h *host, kind store.Kind) {
+func (w *world) route(r *route, names []ref) {
 	w.value++
-	h.value[kind], h.changed[kind] = w.value, w.now
+	slices.SortFunc(names, func(a, b ref) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	r.names, r.value = slices.Compact(names), w.value
 }
 
-func (w *world) add(h *host, part string) {
-	for _, kind := range []store.Kind{se, dr} {
-		h.parts[kind] = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(h.parts[kind]), part))))
-		w.touch(h, kind)
+// add gives a service a subset, and makes it, of a revision, if it is not there.
+func (w *world) add(name, subset, revision string) {
+	s := w.services[name]
+	if s == nil {
+		_, host, _ := strings.Cut(name, "/")
+		s = &service{name: name, host: host, revision: revision, value: map[store.Kind]int{}, rule: newPart(), subsets: map[string]*part{}}
+		w.services[name] = s
+		w.value++
+		s.value[store.DestinationRule] = w.value
+	}
+	if s.subsets[subset] == nil {
+		s.subsets[subset] = newPart()
+		w.touch(s, store.DestinationRule)
+	}
+	w.value++
+	s.value[store.ServiceEntry] = w.value
+}
+
+// touch changes what is there.
+func (w *world) touch(s *service, kind store.Kind) {
+	if s.value[kind] > 0 {
+		w.value++
+		s.value[kind] = w.value
 	}
 }
 
-func (w *world) drop(h *host, kind store.Kind, part string) {
-	if i := slices.Index(h.parts[kind], part); i >= 0 {
-		h.parts[kind] = slices.Delete(slices.Clone(h.parts[kind]), i, i+1)
-		w.touch(h, kind)
-	}
-}
-
-func (w *world) remove(h *host, kind store.Kind) {
-	h.value[kind], h.parts[kind] = 0, nil
-	if kind == vs {
-		h.needs = nil
-	}
-}
-
-// routable are the parts of a host to which a route may lead.
-func (w *world) routable(h *host) []string {
-	return slices.DeleteFunc(slices.Clone(h.parts[dr]), func(p string) bool { return !slices.Contains(h.parts[se], p) })
-}
-
-// need is what a route to a part needs: its subset and, mostly, an endpoint; or just the rule.
-func (w *world) need(h *host, part string) []store.Need {
-	needs := []store.Need{{Key: key(dr, h.name), Part: part}, {Key: key(se, h.name), Part: part}}
-	switch w.rand.IntN(6) {
-	case 0:
-		return needs[:1]
-	case 1:
-		return []store.Need{{Key: key(dr, h.name)}}
-	}
-	return needs
-}
-
-// ofHost is a random part of what a host's own route needs.
-func (w *world) ofHost(h *host) []store.Need {
-	return slices.DeleteFunc(slices.Clone(h.needs), func(store.Need) bool { return w.rand.IntN(2) == 0 })
-}
-
-// reroute lets a host's route lead to random parts that are there.
-func (w *world) reroute(h *host) {
-	var needs []store.Need
-	for _, p := range w.routable(h) {
-		if w.rand.IntN(2) == 0 {
-			needs = append(needs, w.need(h, p)...)
+// parts are those that are in the stores, by name.
+func (w *world) parts() map[ref]*part {
+	out := map[ref]*part{}
+	for name, s := range w.services {
+		out[ref{name, ""}] = s.rule
+		for subset, p := range s.subsets {
+			out[ref{name, subset}] = p
 		}
 	}
-	if len(needs) > 0 {
-		w.route(h, needs)
+	return out
+}
+
+// apply puts what there is now into all stores.
+func (w *world) apply(open bool) {
+	w.moment++
+	left := map[*part][]string{}
+	parts := w.parts()
+	for n, p := range parts {
+		now := w.namedBy(n)
+		for host := range p.named {
+			if !now[host] {
+				left[p] = append(left[p], host)
+				p.leftAt = w.now
+			}
+		}
+		p.named = now
+		maps.Copy(p.hosts, now)
+	}
+	for _, proc := range w.processes {
+		generation := w.fill(proc, open)
+		for p, hosts := range left {
+			if p.left[proc] == nil {
+				p.left[proc] = map[string]uint64{}
+			}
+			for _, host := range hosts {
+				p.left[proc][host] = generation
+			}
+		}
+	}
+	for _, p := range parts {
+		if p.leftAt.IsZero() {
+			p.leftAt = w.now
+		}
 	}
 }
 
-func (w *world) route(h *host, needs []store.Need) {
-	slices.SortFunc(needs, compareNeeds)
-	h.needs = slices.Compact(needs)
-	w.touch(h, vs)
+// namedBy are the hosts of the resources that name a part.
+func (w *world) namedBy(n ref) map[string]bool {
+	out := map[string]bool{}
+	if s := w.services[n.service]; n.subset == "" && s.value[store.ServiceEntry] > 0 {
+		out[s.host] = true
+	}
+	for _, r := range w.routes {
+		if slices.Contains(r.names, n) {
+			out[r.host] = true
+		}
+	}
+	return out
 }
 
-// leave takes needs from all routes; a route without any goes.
-func (w *world) leave(of func(store.Need) bool) {
-	for _, h := range w.hosts {
-		if !slices.ContainsFunc(h.needs, of) {
+// fill applies all to one store, and returns the generation.
+func (w *world) fill(proc *process, open bool) uint64 {
+	next := store.Gate{Generation: current(proc.store).Generation + 1, Since: w.now}
+	for _, p := range w.parts() {
+		if p.since[proc].Generation == 0 {
+			p.since[proc] = next
+		}
+	}
+	c := store.Change{Open: open}
+	put := map[store.Key]bool{}
+	for _, s := range w.services {
+		for kind, value := range s.value {
+			if value > 0 {
+				c.Put = append(c.Put, w.resource(s, kind, proc))
+			}
+		}
+	}
+	for _, r := range w.routes {
+		if r.value > 0 {
+			c.Put = append(c.Put, w.virtualService(r, proc))
+		}
+	}
+	for _, r := range c.Put {
+		put[r.Key] = true
+	}
+	for _, kind := range store.Kinds() {
+		for r := range current(proc.store).All(kind, store.Shard{}) {
+			if !put[r.Key] {
+				c.Remove = append(c.Remove, store.Removal{Key: r.Key, Host: r.Host})
+				w.gone[r.Key] = w.moment
+			}
+		}
+	}
+	for _, r := range c.Put {
+		if old := current(proc.store).Lookup(r.Key, r.Host); old != nil && old.Revision() != r.Revision() {
+			w.gone[r.Key] = w.moment
+		}
+	}
+	snap := proc.store.Apply(c)
+	proc.moments[snap.Generation] = w.moment
+	return snap.Generation
+}
+
+func (w *world) resource(s *service, kind store.Kind, proc *process) *store.Resource {
+	meta := store.Meta{Key: s.key(kind), Host: s.host, Created: created}
+	if s.revision != "" {
+		revision(s.revision)(&meta)
+	}
+	if kind == store.ServiceEntry {
+		meta.Gate = s.rule.since[proc]
+	}
+	return makeResource(w.t, meta, simSpec(kind, s.host, s.value[kind], slices.Sorted(maps.Keys(s.subsets))))
+}
+
+func (w *world) virtualService(r *route, proc *process) *store.Resource {
+	meta := store.Meta{Key: r.key(), Host: r.host, Created: created}
+	if r.revision != "" {
+		revision(r.revision)(&meta)
+	}
+	for _, n := range r.names {
+		if gate := w.services[n.service].subsets[n.subset].since[proc]; gate.Generation > meta.Gate.Generation {
+			meta.Gate = gate
+		}
+	}
+	return makeResource(w.t, meta, simRoute(r.host, r.value, r.names))
+}
+
+// clean takes away what nothing needs any more: subsets, then entries without any, then their rules.
+func (w *world) clean() {
+	changed := false
+	for name, s := range w.services {
+		for subset, p := range s.subsets {
+			if w.over(p) {
+				delete(s.subsets, subset)
+				w.touch(s, store.ServiceEntry)
+				w.touch(s, store.DestinationRule)
+				changed = true
+			}
+		}
+		if len(s.subsets) > 0 {
 			continue
 		}
-		if needs := slices.DeleteFunc(slices.Clone(h.needs), of); len(needs) > 0 {
-			w.route(h, needs)
-		} else {
-			w.remove(h, vs)
+		if s.value[store.ServiceEntry] > 0 {
+			s.value[store.ServiceEntry], changed = 0, true
+		} else if w.over(s.rule) {
+			delete(w.services, name)
+			changed = true
 		}
+	}
+	if changed {
+		w.apply(false)
 	}
 }
 
-func compareNeeds(a, b store.Need) int {
-	text := func(n store.Need) string { return fmt.Sprint(n) }
-	return cmp.Compare(text(a), text(b))
+// over reports whether a part may go, and notes that a client still has something to do with it.
+func (w *world) over(p *part) bool {
+	if len(p.named) > 0 {
+		return false
+	}
+	for _, c := range w.clients {
+		for host, generation := range p.left[c.bridge] {
+			if c.session != nil && !c.session.Reached(current(c.bridge.store), host, generation, w.now.Add(-propSettle)) {
+				p.leftAt = w.now
+				return false
+			}
+		}
+	}
+	return w.now.Sub(p.leftAt) >= w.keep
 }

@@ -31,7 +31,7 @@ type pacer struct {
 	dirty   map[*member]bool
 	byShard map[store.Shard]map[*member]bool
 	widths  map[int]int // members by number of shards
-	began   time.Time   // when the last burst did
+	began   time.Time   // when the last burst did, or other work after it
 	idle    time.Time   // when the last burst was done, slow streams apart
 	swept   time.Time
 }
@@ -113,6 +113,9 @@ func (p *pacer) report(m *member, busy bool, now time.Time) {
 	case busy:
 		if m.since.IsZero() {
 			m.since = now
+			if len(p.busy) == 0 { // a first state, outside any burst
+				p.began = now
+			}
 		}
 		m.worked = true
 		p.busy[m] = true

@@ -134,6 +134,24 @@ func TestAfterABurstThatTookLongThePauseIsLonger(t *testing.T) {
 	})
 }
 
+func TestAFirstStateLongAfterABurstIsNoBurstThatTookLong(t *testing.T) {
+	pacing(t, 150*time.Millisecond, func(r *rig) {
+		r.change(1, "1")
+		r.want(1)
+		r.push(1)
+		r.ack(1)
+		time.Sleep(10 * time.Second)
+		r.push(3) // a stream that has just connected
+		time.Sleep(20 * time.Millisecond)
+		r.ack(3)
+		r.change(2, "1")
+		time.Sleep(189 * time.Millisecond)
+		r.want()
+		time.Sleep(time.Millisecond)
+		r.want(2)
+	})
+}
+
 func TestWithoutQuietABurstWaitsForTheAcksAlone(t *testing.T) {
 	pacing(t, 0, func(r *rig) {
 		r.change(1, "1")

@@ -43,13 +43,16 @@ type Server struct {
 	draining chan struct{} // closed when Run is to return
 	pumps    sync.WaitGroup
 
-	open atomic.Int64 // streams
+	open   atomic.Int64 // streams
+	times  atomic.Pointer[times]
+	absent absent
 
 	mu          sync.Mutex
 	pacers      map[pacerKey]*pacerRun
 	streams     map[*stream]bool
 	connections map[string]*connection // by peer
 	connected   int
+	left        map[string]Predecessor // by view
 }
 
 // New makes a server; Run starts it. An unreadable certificate is an error.
@@ -57,8 +60,9 @@ func New(cfg Config, source Source, opts Options) (*Server, error) {
 	s := &Server{
 		cfg: cfg, opts: opts.withDefaults(), source: source, metrics: newMetrics(), bodies: newBodies(time.Now),
 		began: time.Now(), draining: make(chan struct{}), pacers: map[pacerKey]*pacerRun{}, streams: map[*stream]bool{},
-		connections: map[string]*connection{},
+		connections: map[string]*connection{}, absent: absent{sessions: map[clientKey]*absence{}}, left: map[string]Predecessor{},
 	}
+	s.SetTimes(s.opts.Settle, s.opts.Retain)
 	if cfg.TLS.Cert != "" {
 		creds, err := newCredentials(cfg.TLS, s.opts.Log)
 		if err != nil {
@@ -167,7 +171,7 @@ func (s *Server) stream(grpcStream grpc.ServerStream, delta bool, recv func() (R
 	}
 	defer s.open.Add(-1)
 	st := &stream{
-		server: s, delta: delta, since: time.Now(), recv: recv,
+		server: s, delta: delta, since: time.Now(), recv: recv, retimed: make(chan struct{}, 1),
 		send: func(f *frame) error { return grpcStream.SendMsg(f) },
 	}
 	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md[":authority"]) > 0 {
@@ -192,6 +196,7 @@ func (s *Server) stream(grpcStream grpc.ServerStream, delta bool, recv func() (R
 		protocol.Dec()
 		s.mu.Lock()
 		delete(s.streams, st)
+		s.leaveOver(st, time.Now())
 		s.mu.Unlock()
 	}()
 	err = s.guard(func() error { return st.serve(ctx) })

@@ -11,9 +11,6 @@ import (
 	"meshbridge/mcpserver/store"
 )
 
-// subscribing is how long a stream is given to ask for the kinds that another kind's resources need.
-const subscribing = time.Second
-
 // meshConfig is the one kind that is never answered: istiod does not wait for it, and some versions choke on an answer.
 var meshConfig = store.Kind{Group: "core", Kind: "MeshConfig"}
 
@@ -21,27 +18,34 @@ var meshConfig = store.Kind{Group: "core", Kind: "MeshConfig"}
 type SessionConfig struct {
 	View  View // the revision is filled in from the first request
 	Delta bool // the incremental protocol
-	// Settle is how long a client must have held what a resource Needs before it is sent the resource, and how long it keeps
-	// that after it has ceased to hold the resource.
+	// Settle is how long a client must have held what a VirtualService refers to before it is sent that.
 	Settle time.Duration
 	Retain time.Duration // what has been there for this long is taken to be known to a new client
 	// Since is when this process began: nothing is known to have been unchanged for longer.
 	Since time.Time
+	// Before is the last stream with the same view, if the client is a process that has begun since that ended: proxies have yet
+	// to come back to it, and hold what that was sent.
+	Before Predecessor
+	// Reconnect is how long proxies may take to come back.
+	Reconnect time.Duration
+	// Rest is how long after the last first ACK the kinds that are not ours are answered; 0: at once.
+	Rest time.Duration
 }
 
 // Session decides what one stream is sent. It is pure and has one owner: requests, snapshots and time go in, responses come
-// out. Kinds of ours are withheld until the snapshot is open; any other kind is answered with nothing, at once.
+// out. Kinds of ours are withheld until the snapshot is open; any other kind is answered with nothing, at once or after Rest.
 type Session struct {
 	cfg   SessionConfig
 	start time.Time // of the stream
 	node  Node
 
-	snap    *store.Snapshot
-	subs    []*subscription // by the order of store.Kinds; nil: not asked for
-	uses    uses
-	foreign map[string]string // type URL of other kinds to the nonce of their empty answer; "" once that was acknowledged
-	nonce   int
-	nacks   int
+	snap       *store.Snapshot
+	subs       []*subscription   // by the order of store.Kinds; nil: not asked for
+	foreign    map[string]string // type URL of other kinds to the nonce of their empty answer; "" once that was acknowledged
+	unanswered []string          // those whose answer waits
+	nonce      int
+	nacks      int
+	back       time.Time // when proxies may be taken to have come back to the client; zero: they never left
 }
 
 // Result is what came of a request, a snapshot or the passing of time.
@@ -62,7 +66,6 @@ func NewSession(cfg SessionConfig, snap *store.Snapshot, now time.Time) *Session
 	return &Session{
 		cfg: cfg, start: now, snap: snap,
 		subs: make([]*subscription, len(store.Kinds())), foreign: map[string]string{},
-		uses: uses{by: map[store.Need]*use{}},
 	}
 }
 
@@ -84,7 +87,7 @@ func (s *Session) Request(req Request, now time.Time) (Result, error) {
 	}
 	i := slices.Index(store.Kinds(), kind)
 	if !ok || i < 0 {
-		return s.answerForeign(req)
+		return s.answerForeign(req, now)
 	}
 	sub := s.subs[i]
 	if sub == nil {
@@ -97,20 +100,48 @@ func (s *Session) Request(req Request, now time.Time) (Result, error) {
 	return s.answered(sub, req, now), nil
 }
 
-// subscribe adds a kind. What waits may need the new one, of which the client was taken to know enough until now: a first
+// subscribe adds a kind. What waits may refer to the new one, of which the client was taken to know enough until now: a first
 // state that has not been sent begins again.
 func (s *Session) subscribe(i int, sub *subscription) {
 	for _, other := range s.subs {
 		if other != nil && !other.sent {
-			other.base, other.count, other.needing = nil, 0, nil
-			clear(other.held)
+			other.base, other.count = nil, 0
 		}
 	}
 	s.subs[i] = sub
 }
 
-// answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind.
-func (s *Session) answerForeign(req Request) (Result, error) {
+// SetTimes replaces Settle and Retain. What waits already is judged by the new ones.
+func (s *Session) SetTimes(settle, retain time.Duration) {
+	retain = max(retain, settle)
+	if s.cfg.Settle == settle && s.cfg.Retain == retain {
+		return
+	}
+	s.cfg.Settle, s.cfg.Retain = settle, retain
+	for _, sub := range s.subs {
+		if sub == nil {
+			continue
+		}
+		if !sub.sent && sub.base != nil {
+			s.begin(sub, sub.base)
+		}
+		for _, h := range sub.held {
+			h.wait = s.ready(h.next)
+		}
+	}
+}
+
+// of is the subscription of a kind, or nil.
+func (s *Session) of(kind store.Kind) *subscription {
+	if i := slices.Index(store.Kinds(), kind); i >= 0 {
+		return s.subs[i]
+	}
+	return nil
+}
+
+// answerForeign answers the first request of a kind that is not ours with nothing: istiod waits for every kind. The answer may
+// have to wait.
+func (s *Session) answerForeign(req Request, now time.Time) (Result, error) {
 	if nonce, ok := s.foreign[req.TypeURL]; ok {
 		if nonce == "" || req.Nonce != nonce {
 			return Result{}, nil
@@ -125,9 +156,9 @@ func (s *Session) answerForeign(req Request) (Result, error) {
 	if len(s.foreign) >= maxTypes {
 		return Result{}, status.Errorf(codes.ResourceExhausted, "the stream asks for more than %d types", maxTypes)
 	}
-	nonce := s.nextNonce()
-	s.foreign[req.TypeURL] = nonce
-	return Result{Responses: []*Response{{TypeURL: req.TypeURL, Nonce: nonce, Delta: s.cfg.Delta, Foreign: true}}}, nil
+	s.foreign[req.TypeURL] = "none yet"
+	s.unanswered = append(s.unanswered, req.TypeURL)
+	return Result{Responses: s.others(now)}, nil
 }
 
 // answered takes a request for a kind that the stream follows already: an ACK or NACK of what is in flight, or stale.
@@ -140,15 +171,16 @@ func (s *Session) answered(sub *subscription, req Request, now time.Time) Result
 	if req.Rejected {
 		s.nacks++
 		res.Nack = &Nack{TypeURL: sub.typeURL, Nonce: d.nonce, Version: d.version, Message: req.Error}
-		sub.refuse(d, s.cfg.Delta, req.Error, now, &s.uses)
+		sub.answer(d, &req.Error, now, s.cfg.Settle)
 	} else {
-		sub.accept(d, s.cfg.Delta, now, &s.uses)
+		sub.answer(d, nil, now, s.cfg.Settle)
 		if !d.first {
 			res.Acked = d.upserts
 		}
 	}
-	sub.forget(now.Add(-s.cfg.Settle))
-	s.uses.forget(now.Add(-s.cfg.Settle))
+	if d.first && s.cfg.Before.Session != nil {
+		s.back = now.Add(s.cfg.Reconnect)
+	}
 	res.Responses = s.step(now)
 	return res
 }
@@ -183,110 +215,98 @@ func (s *Session) Unread() bool {
 // Deadline is when Update is due although nothing changes, because something held back has settled; false: never.
 func (s *Session) Deadline() (time.Time, bool) {
 	var next time.Time
-	for i, sub := range s.subs {
-		if sub == nil || sub.base == nil {
-			continue
-		}
-		// What cannot move yet, because a kind before it has not been acknowledged, waits for that.
-		if target := s.target(i); target != nil && target.Generation >= sub.base.Generation {
+	for _, sub := range s.subs {
+		if sub != nil {
 			next = sub.deadline(next)
+		}
+	}
+	if len(s.unanswered) > 0 {
+		if at, ok := s.rested(); ok && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
 	return next, !next.IsZero()
 }
 
-// step sends what may be sent: each kind moves to the newest snapshot that all kinds before it have been acknowledged at.
-// So the upserts of a state go out in the order of the kinds, and what a kind removes waits for the kinds after it.
+// step sends what may be sent.
 func (s *Session) step(now time.Time) []*Response {
-	var out []*Response
+	out := s.others(now)
+	if !s.snap.Open {
+		return out
+	}
 	for again := true; again; {
 		again = false
-		for i := range s.subs {
-			resp, moved := s.advance(i, now)
+		for _, sub := range s.subs {
+			if sub == nil || sub.inflight != nil {
+				continue
+			}
+			resp, moved := s.advance(sub, now)
 			if resp != nil {
 				out = append(out, resp)
 			}
-			again = again || moved
+			again = again || moved // it may be what another kind waits for
 		}
 	}
 	return out
 }
 
-// target is the snapshot that a kind may move to: the oldest at which the kinds before it were acknowledged. It is nil while
-// one of them has not been.
-func (s *Session) target(i int) *store.Snapshot {
-	target := s.snap
-	for _, sub := range s.subs[:i] {
-		switch {
-		case sub == nil:
-		case sub.acked == nil:
-			return nil
-		case sub.acked.Generation < target.Generation:
-			target = sub.acked
-		}
-	}
-	return target
-}
-
-// advance moves one kind, and reports whether that may let another one move.
-func (s *Session) advance(i int, now time.Time) (resp *Response, moved bool) {
-	sub := s.subs[i]
-	if sub == nil || sub.inflight != nil {
-		return nil, false
-	}
-	target := s.target(i)
-	if target == nil || !target.Open {
-		return nil, false
-	}
+// advance takes one kind to the newest snapshot, and reports whether the client has reached a newer one without being sent
+// anything.
+func (s *Session) advance(sub *subscription, now time.Time) (resp *Response, moved bool) {
 	if !sub.sent {
-		if was := sub.lacking; sub.base == nil && !s.begin(sub, target, now) {
-			return nil, sub.lacking != was
-		}
-		if now.Before(sub.due) {
+		if sub.base == nil && !s.begin(sub, s.acknowledged(sub.kind)) || now.Before(sub.due) {
 			return nil, false
 		}
-		return s.first(sub, now), true
+		return s.first(sub, now), false
 	}
-	if target.Generation < sub.base.Generation {
-		return nil, false // it has skipped ahead
+	c := s.move(sub, s.snap, now)
+	if !c.empty() {
+		return s.send(sub, c, now), false
 	}
-	c := s.move(i, target, now)
-	if c.empty() {
-		moved = sub.acked != target
-		sub.acked = target
-		return nil, moved
-	}
-	return s.send(sub, c, now), true
+	return nil, sub.note(s.snap, now, s.cfg.Settle)
 }
 
-// begin fixes the first state of a kind on this stream. The client is taken to hold an older one, in which resources may
-// lack what the new ones need: then the whole kind waits, since leaving a resource out would remove it. It is fixed later,
-// and begin reports false, while the client does not hold what it will come to hold of that state.
-func (s *Session) begin(sub *subscription, target *store.Snapshot, now time.Time) bool {
-	sub.due, sub.count, sub.needing, sub.lacking = now, 0, nil, nil
-	for r := range target.All(sub.kind, s.cfg.View.Shard) {
+// acknowledged is the newest state, or the one that the client has come to in the kinds that a kind refers to: with that its
+// first state can begin, however fast newer ones come.
+func (s *Session) acknowledged(kind store.Kind) *store.Snapshot {
+	state := s.snap
+	for _, kind := range before(kind) {
+		if sub := s.of(kind); sub != nil && len(sub.acks) > 0 {
+			if last := sub.acks[len(sub.acks)-1].state; last.Generation < state.Generation {
+				state = last
+			}
+		}
+	}
+	return state
+}
+
+// begin fixes the first state of a kind on this stream. The client is taken to hold an older one, in which resources may lack
+// what the new ones refer to: then the whole kind waits for their gates, since leaving a resource out would remove it. Where
+// the session before is known, the resource has the value of then in place of waiting.
+func (s *Session) begin(sub *subscription, snap *store.Snapshot) bool {
+	due, count := s.start, 0
+	sub.lacks = store.Kind{}
+	clear(sub.held)
+	for r := range snap.All(sub.kind, s.cfg.View.Shard) {
 		if s.cfg.View.visible(r) == nil {
 			continue
 		}
-		if len(r.Needs) > 0 {
-			w := s.readyAt(r, target)
-			if w.lacks && s.comes(w.need, r, target) {
-				clear(sub.held)
-				sub.lacking, sub.need = r, w.need
-				return false
-			}
-			if w.lacks {
-				sub.hold(r.Name, &hold{want: r, next: r, need: w.need})
-				continue
-			}
-			if w.at.After(sub.due) {
-				sub.due, sub.need = w.at, w.need
-			}
-			sub.needing = append(sub.needing, r)
+		count++
+		w := s.ready(r)
+		if sub.lacks = w.lacks; w.lacks != (store.Kind{}) {
+			return false
 		}
-		sub.count++
+		if s.cfg.Before.Session != nil && w.until.After(s.start) {
+			h := &hold{want: r, next: r, wait: w, former: s.cfg.Before.had(r.Key, r.Host)}
+			if h.former == nil {
+				count--
+			}
+			sub.held[r.Name] = h
+			continue
+		}
+		due = later(due, w.until)
 	}
-	sub.base = target
+	sub.base, sub.due, sub.count = snap, due, count
 	return true
 }
 
@@ -315,20 +335,13 @@ func (s *Session) first(sub *subscription, now time.Time) *Response {
 		slices.Sort(vanished)
 	}
 	sub.sent = true
-	for _, r := range sub.needing {
-		s.uses.add(r)
-	}
-	sub.needing = nil
 	resp := s.respond(sub, c, now)
 	resp.First, resp.Removed, sub.inflight.first = true, vanished, true
 	return resp
 }
 
-// send makes the response that takes a kind to its base and what it holds back, and counts what that needs.
+// send makes the response that takes a kind to its base, what is held back apart.
 func (s *Session) send(sub *subscription, c change, now time.Time) *Response {
-	for _, r := range c.upserts {
-		s.uses.add(r)
-	}
 	resp := s.respond(sub, c, now)
 	for _, r := range c.removed {
 		resp.Removed = append(resp.Removed, r.Name)

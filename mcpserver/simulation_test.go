@@ -22,79 +22,110 @@ type simClient struct {
 	view  View
 	delta bool
 
-	session *Session
+	bridge  *process
+	session *Session  // nil: it is away
+	since   time.Time // when it connected, or went
+	ask     []store.Kind
+	lazy    bool                     // it may ask for kinds later than it should
 	begun   map[store.Kind]time.Time // first states applied on this stream
-	ordered bool                     // it asked for services first
-	prompt  bool                     // it asked for all kinds at once
-	refused bool                     // it has refused something
-	ask     []store.Kind             // still to be asked for
 	inbox   []wireResponse
-	held    map[store.Key]*simHeld
-	parts   map[store.Need]*simPart
+	refused bool // it has refused something on this stream
+	exempt  bool // it has refused something, or asked late, and has not begun anew since
+
+	held  map[store.Key]*simHeld
+	parts map[simRef]*simPart
 }
 
 // simHeld is a resource that the client holds, and what is in it as it came over the wire.
 type simHeld struct {
 	version  string
-	parts    []string
-	needs    []store.Need
-	acquired uint64 // generation of the state that it came with
+	parts    []simRef // what is in it, itself among them
+	names    []simRef
+	acquired int // the moment of the state that it came with
+}
+
+// simRef is a resource or, with a name, something in it.
+type simRef struct {
+	store.Key
+	part string
 }
 
 // simPart is what the client knows of a part, whether it holds it or not.
 type simPart struct {
-	held   bool
-	since  time.Time // if it is held
-	known  bool      // it came with the first state of this stream, and had not changed for retain
-	needed time.Time // when the client last held something that named it
-}
-
-func newSimClient(w *world, id int, view View, delta bool) *simClient {
-	return &simClient{w: w, id: id, view: view, delta: delta, held: map[store.Key]*simHeld{}, parts: map[store.Need]*simPart{}}
+	held  bool
+	since time.Time // if it is held
+	known bool      // it was in the first state of this stream, and had not changed for retain
+	named time.Time // when the client last held something that named it
 }
 
 // wireResponse is a response as it went over the wire.
 type wireResponse struct {
 	kind    store.Kind
 	nonce   string
-	at      *store.Snapshot // the state that it is taken from
+	moment  int // of the state that it is taken from
 	put     []*mcppb.Resource
 	removed []string
 	full    bool
 }
 
+func newSimClient(w *world, id int, view View, delta bool) *simClient {
+	return &simClient{w: w, id: id, view: view, delta: delta, since: w.now, held: map[store.Key]*simHeld{}, parts: map[simRef]*simPart{}}
+}
+
 func (c *simClient) act() {
-	switch n := c.w.rand.IntN(30); {
-	case c.session == nil || n == 0:
+	switch n := c.w.any(30); {
+	case c.session == nil && n < 3:
 		c.connect()
+	case c.session == nil:
+	case n == 0 && c.w.keep > 0:
+		c.disconnect()
 	case n < 9:
 		c.update()
-	case n < 12 && len(c.ask) > 0:
+	case n < 12:
 		c.subscribe()
 	default:
 		c.process()
 	}
 }
 
-func (c *simClient) connect() {
-	c.session = NewSession(SessionConfig{View: c.view, Delta: c.delta, Settle: propSettle, Retain: propRetain, Since: c.w.began}, current(c.w.store), c.w.now)
-	c.begun, c.inbox = map[store.Kind]time.Time{}, nil
-	c.ask, c.ordered, c.prompt, c.refused = store.Kinds(), true, true, false
-	for _, p := range c.parts {
-		p.known = false
+func (c *simClient) disconnect() {
+	if c.session == nil {
+		return
 	}
-	if c.w.rand.IntN(2) == 0 {
-		c.ordered = false
-		c.ask = []store.Kind{store.DestinationRule, store.ServiceEntry, store.VirtualService} // as istiod does
+	for _, p := range c.w.parts() {
+		c.w.over(p)
 	}
-	if c.w.rand.IntN(4) == 0 {
-		c.prompt = false
-		for range c.w.rand.IntN(3) {
-			c.subscribe()
-		}
+	c.session, c.since, c.inbox, c.ask = nil, c.w.now, nil, nil
+}
+
+// hurry does what the client must do before a time.
+func (c *simClient) hurry(before time.Time) {
+	if c.session == nil && before.Sub(c.since) >= propAway {
+		c.connect()
+	}
+	if c.session == nil || len(c.ask) == 0 || before.Sub(c.since) < subscribing {
+		return
+	}
+	if c.lazy {
+		c.exempt = true
 		return
 	}
 	for len(c.ask) > 0 {
+		c.subscribe()
+	}
+}
+
+func (c *simClient) connect() {
+	c.bridge, c.since = c.w.processes[c.w.any(len(c.w.processes))], c.w.now
+	cfg := SessionConfig{View: c.view, Delta: c.delta, Settle: propSettle, Retain: propRetain, Since: c.bridge.began}
+	c.session = NewSession(cfg, current(c.bridge.store), c.w.now)
+	c.begun, c.inbox, c.refused = map[store.Kind]time.Time{}, nil, false
+	c.ask, c.lazy = store.Kinds(), c.w.any(8) == 0
+	for _, p := range c.parts {
+		p.known = false
+	}
+	c.w.rand.Shuffle(len(c.ask), func(i, j int) { c.ask[i], c.ask[j] = c.ask[j], c.ask[i] })
+	for range []int{3, 3, 1, 2}[c.w.any(4)] {
 		c.subscribe()
 	}
 }
@@ -125,30 +156,33 @@ func (c *simClient) request(req Request) {
 	c.receive(res)
 }
 
+// update brings the newest state, to a client that follows all kinds by then.
 func (c *simClient) update() {
 	if c.session == nil {
 		c.connect()
 	}
-	for len(c.ask) > 0 {
+	for len(c.ask) > 0 && (!c.lazy || c.w.any(3) == 0 || !c.w.refuses) {
 		c.subscribe()
 	}
-	c.receive(c.session.Update(current(c.w.store), c.w.now))
+	c.receive(c.session.Update(current(c.bridge.store), c.w.now))
 }
 
 // receive takes responses over the wire, as bytes.
 func (c *simClient) receive(res Result) {
 	for _, resp := range res.Responses {
-		f := encode(resp, c.w.bodies)
+		f := encode(resp, c.bridge.bodies)
 		resp.Sent(f.version, f.bytes)
 		if n := f.data.Len(); n != f.bytes {
 			c.w.t.Errorf("a frame of %d bytes says it has %d", n, f.bytes)
 		}
-		c.inbox = append(c.inbox, decodeFrame(c.w.t, resp, f))
+		out := decodeFrame(c.w.t, resp, f)
+		out.moment = c.bridge.moments[resp.Snapshot.Generation]
+		c.inbox = append(c.inbox, out)
 	}
 }
 
 func decodeFrame(t *testing.T, resp *Response, f *frame) wireResponse {
-	out := wireResponse{kind: resp.Kind, nonce: resp.Nonce, at: resp.Snapshot, full: !resp.Delta}
+	out := wireResponse{kind: resp.Kind, nonce: resp.Nonce, full: !resp.Delta}
 	raw := f.data.Materialize()
 	add := func(r *mcppb.Resource, err error) {
 		if err != nil {
@@ -181,20 +215,16 @@ func decodeFrame(t *testing.T, resp *Response, f *frame) wireResponse {
 
 // process applies and acknowledges the oldest response, or refuses it.
 func (c *simClient) process() bool {
-	if len(c.inbox) == 0 {
+	if c.session == nil || len(c.inbox) == 0 {
 		return false
 	}
 	resp := c.inbox[0]
 	c.inbox = c.inbox[1:]
 	req := Request{TypeURL: "networking.istio.io/v1/" + resp.kind.Kind, Nonce: resp.nonce}
-	if c.w.refuses && c.has(resp.kind) && len(resp.removed) == 0 && c.w.rand.IntN(8) == 0 {
-		req.Rejected, c.refused = true, true
+	if c.w.refuses && c.has(resp.kind) && len(resp.removed) == 0 && c.w.any(8) == 0 {
+		req.Rejected, c.refused, c.exempt = true, true, true
 	} else {
 		c.apply(resp)
-		if !c.has(resp.kind) {
-			c.begun[resp.kind] = c.w.now
-		}
-		c.check()
 	}
 	c.request(req)
 	return true
@@ -210,84 +240,83 @@ func (c *simClient) apply(resp wireResponse) {
 			before[k] = h
 		}
 	}
-	for _, r := range resp.put {
-		k := store.Key{Kind: resp.kind, Name: r.Metadata.Name}
-		h := &simHeld{version: r.Metadata.Version}
-		h.parts, h.needs = simContent(c.w.t, r)
-		if c.view.visible(resp.at.Find(k)) != nil { // else it is a former value of what has gone
-			h.acquired = resp.at.Generation
-		}
-		if old := before[k]; old != nil {
-			h.acquired = old.acquired
-		}
-		c.held[k] = h
-	}
 	gone := resp.removed
 	if resp.full {
-		gone = nil
 		for k := range before {
 			if !slices.ContainsFunc(resp.put, func(r *mcppb.Resource) bool { return r.Metadata.Name == k.Name }) {
 				gone = append(gone, k.Name)
 			}
 		}
 	}
+	for _, r := range resp.put {
+		k := store.Key{Kind: resp.kind, Name: r.Metadata.Name}
+		h := simContent(c.w.t, k, r)
+		h.acquired = resp.moment
+		if old := before[k]; old != nil {
+			h.acquired = old.acquired
+		}
+		c.held[k] = h
+	}
 	for _, name := range gone {
 		k := store.Key{Kind: resp.kind, Name: name}
-		if h := c.held[k]; h != nil {
-			if at := c.w.host(name).present[resp.kind]; at != 0 && at <= h.acquired {
-				c.w.t.Errorf("client %d lost %s %s, which was there all the time", c.id, k.Kind.Kind, name)
-			}
-			delete(c.held, k)
+		if h := c.held[k]; h != nil && c.w.gone[k] <= h.acquired {
+			c.w.t.Errorf("client %d lost %s %s, which was there all the time", c.id, k.Kind.Kind, name)
 		}
+		delete(c.held, k)
 	}
-	c.compare(resp, before)
+	c.compare(resp.kind, before)
 }
 
-// simSpec is a spec whose parts and needs can be read from it.
-func simSpec(kind store.Kind, host string, value int, parts []string, needs []store.Need) proto.Message {
+// simSpec is a spec whose parts can be read from it.
+func simSpec(kind store.Kind, host string, value int, subsets []string) proto.Message {
 	mark := strconv.Itoa(value)
-	switch kind {
-	case store.DestinationRule:
+	if kind == store.DestinationRule {
 		rule := &networkingpb.DestinationRule{Host: host, ExportTo: []string{mark}}
-		for _, p := range parts {
-			rule.Subsets = append(rule.Subsets, &networkingpb.Subset{Name: p})
+		for _, s := range subsets {
+			rule.Subsets = append(rule.Subsets, &networkingpb.Subset{Name: s})
 		}
 		return rule
-	case store.VirtualService:
-		route := &networkingpb.VirtualService{Hosts: []string{host}, Gateways: []string{mark}}
-		for _, n := range needs {
-			route.ExportTo = append(route.ExportTo, n.Key.Kind.Kind+" "+n.Key.Name+" "+n.Part)
-		}
-		return route
 	}
 	entry := &networkingpb.ServiceEntry{Hosts: []string{host}, SubjectAltNames: []string{mark}}
-	for _, p := range parts {
-		entry.Endpoints = append(entry.Endpoints, &networkingpb.WorkloadEntry{Labels: map[string]string{"version": p}})
+	for _, s := range subsets {
+		entry.Endpoints = append(entry.Endpoints, &networkingpb.WorkloadEntry{Labels: map[string]string{"version": s}})
 	}
 	return entry
 }
 
+// simRoute is a spec that says what it names.
+func simRoute(host string, value int, names []ref) proto.Message {
+	out := &networkingpb.VirtualService{Hosts: []string{host}, Gateways: []string{strconv.Itoa(value)}}
+	for _, n := range names {
+		out.ExportTo = append(out.ExportTo, n.service+" "+n.subset)
+	}
+	return out
+}
+
 // simContent reads them.
-func simContent(t *testing.T, r *mcppb.Resource) (parts []string, needs []store.Need) {
+func simContent(t *testing.T, k store.Key, r *mcppb.Resource) *simHeld {
 	body, err := r.Body.UnmarshalNew()
 	if err != nil {
 		t.Fatal(err)
 	}
+	h := &simHeld{version: r.Metadata.Version, parts: []simRef{{k, ""}}}
 	switch m := body.(type) {
 	case *networkingpb.ServiceEntry:
+		h.names = []simRef{{store.Key{Kind: store.DestinationRule, Name: k.Name}, ""}}
 		for _, e := range m.Endpoints {
-			parts = append(parts, e.Labels["version"])
+			h.parts = append(h.parts, simRef{k, e.Labels["version"]})
 		}
 	case *networkingpb.DestinationRule:
 		for _, s := range m.Subsets {
-			parts = append(parts, s.Name)
+			h.parts = append(h.parts, simRef{k, s.Name})
 		}
 	case *networkingpb.VirtualService:
 		for _, text := range m.ExportTo {
-			words := strings.Split(text, " ")
-			kind := store.Kind{Group: store.DestinationRule.Group, Kind: words[0]}
-			needs = append(needs, store.Need{Key: store.Key{Kind: kind, Name: words[1]}, Part: words[2]})
+			name, subset, _ := strings.Cut(text, " ")
+			for _, kind := range []store.Kind{store.ServiceEntry, store.DestinationRule} {
+				h.names = append(h.names, simRef{store.Key{Kind: kind, Name: name}, subset})
+			}
 		}
 	}
-	return parts, needs
+	return h
 }

@@ -23,6 +23,7 @@ type stream struct {
 	view      View
 	recv      func() (Request, error)
 	send      func(*frame) error
+	retimed   chan struct{} // size 1: the server's times have changed
 
 	mu      sync.Mutex // for those who look on; not held while sending
 	session *Session   // nil until the first request
@@ -33,6 +34,7 @@ type stream struct {
 	queue  []*frame          // to be sent: one of each kind at most
 	nacks  map[string]string // last refusal of each type, so that it is logged once
 	asked  bool              // a turn has been asked for since the last one
+	back   bool              // the client has acknowledged its first routes
 }
 
 // serve runs the stream until the client leaves, stalls or errs, the stream is too old, or the server drains. It starts two
@@ -56,7 +58,7 @@ func (st *stream) serve(ctx context.Context) error {
 			return status.Error(codes.Unavailable, "the server asks the client to connect again")
 		}
 		timer.Reset(time.Until(st.alarm(age, leaving)))
-		// What can happen: room to send, a request, a turn in a burst, time, the server's end, the client's.
+		// What can happen: room to send, a request, a turn in a burst, time, other times, the server's end, the client's.
 		select {
 		case out <- next:
 			st.queue[0] = nil
@@ -75,6 +77,10 @@ func (st *stream) serve(ctx context.Context) error {
 			}
 			leaving = leaving || !now.Before(age)
 			st.turn(now)
+		case <-st.retimed:
+			st.mu.Lock()
+			st.retime()
+			st.mu.Unlock()
 		case <-draining:
 			draining, leaving = nil, true
 		case err := <-failed:
@@ -204,13 +210,18 @@ func (st *stream) request(req Request) error {
 		if err := req.Node.check(); err != nil {
 			return err
 		}
-		st.join(*req.Node, now)
+		st.join(*req.Node, req.Nonce, now)
 	}
 	st.mu.Lock()
+	st.retime()
 	res, err := st.session.Request(req, now)
 	st.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if !st.back && st.session.begun() {
+		st.back = true
+		st.server.absent.back(st.key())
 	}
 	st.server.metrics.acked(res.Acked, now)
 	if res.Nack != nil {
@@ -224,9 +235,19 @@ func (st *stream) request(req Request) error {
 func (st *stream) update(snap *store.Snapshot) {
 	now := time.Now()
 	st.mu.Lock()
+	st.retime()
 	res := st.session.Update(snap, now)
 	st.mu.Unlock()
 	st.enqueue(res, now)
+}
+
+// retime takes over the times that a reload may have changed. A stream without a session begins it with those of then.
+func (st *stream) retime() {
+	if st.session == nil {
+		return
+	}
+	t := st.server.times.Load()
+	st.session.SetTimes(t.settle, t.retain)
 }
 
 // enqueue encodes what the session sends, and tells the pacer.
@@ -242,13 +263,15 @@ func (st *stream) enqueue(res Result, now time.Time) {
 	st.pacer.report(st.member, st.busy(), now)
 }
 
-func (st *stream) join(node Node, now time.Time) {
+func (st *stream) join(node Node, nonce string, now time.Time) {
 	st.view.Revision = node.Revision
 	st.member = &member{wake: make(chan struct{}, 1), view: st.view}
 	snap, _ := st.server.source.Snapshot()
 	st.pacer, snap = st.server.join(pacerKey{node: node.ID, host: hostOf(st.peer)}, st.member, snap, now)
+	t := st.server.times.Load()
 	session := NewSession(SessionConfig{
-		View: st.view, Delta: st.delta, Settle: st.server.opts.Settle, Retain: st.server.opts.Retain, Since: st.server.began,
+		View: st.view, Delta: st.delta, Settle: t.settle, Retain: t.retain, Since: st.server.began,
+		Before: st.server.before(st.view).of(nonce, now), Reconnect: min(3*t.settle, maxReconnect), Rest: restOf(nonce),
 	}, snap, now)
 	st.mu.Lock()
 	st.session = session
@@ -257,9 +280,15 @@ func (st *stream) join(node Node, now time.Time) {
 		"node", node.ID, "peer", st.peer, "authority", st.authority, "revision", node.Revision, "protocol", protocolName(st.delta))
 }
 
+// key tells the streams of one client from those of others.
+func (st *stream) key() clientKey {
+	return clientKey{node: st.session.node.ID, authority: st.authority}
+}
+
 func (st *stream) leave() {
 	if st.member != nil {
 		st.server.leave(st.pacer, st.member)
+		st.server.absent.leave(st.key(), st.session, time.Now(), st.server.times.Load().retain)
 	}
 }
 

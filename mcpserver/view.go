@@ -9,12 +9,16 @@ type View struct {
 	Revision string // the client's Istio revision; "" sees unlabelled resources only
 }
 
-// visible returns r if a client of the view's revision receives it, else nil. The shard is not asked.
+// visible returns r if a client of the view's revision receives it, else nil. The shard is not asked. Where the view has the
+// successor of a resource too, it is the successor that the client receives.
 func (v View) visible(r *store.Resource) *store.Resource {
 	if r == nil {
 		return nil
 	}
 	if rev := r.Revision(); rev != "" && rev != v.Revision {
+		return nil
+	}
+	if r.Successor != "" && v.Shard.Has(store.Slot(r.Successor)) {
 		return nil
 	}
 	return r

@@ -21,8 +21,8 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 	cfg := Default()
 	cfg.Quiet = 5 * time.Millisecond
 	opts := quickly(t)
-	opts.Settle, opts.MaxAge = 20*time.Millisecond, 150*time.Millisecond
-	_, addr := serve(t, cfg, s, opts)
+	opts.Settle, opts.MaxAge = 20*time.Millisecond, 2*time.Second
+	srv, addr := serve(t, cfg, s, opts)
 
 	type client struct {
 		*mcptest.Istiod
@@ -42,10 +42,21 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 
 	const hosts = 30
 	value := make([]int, hosts)
+	gates := make([]store.Gate, hosts) // of the rule that a host has
+	left := make([]uint64, hosts)      // the generation in which its route went
+	clean := func(c *store.Change) {   // a rule and its service go when every client has left them
+		for h := range hosts {
+			if host := fmt.Sprintf("svc-%d.mesh", h); left[h] > 0 && srv.Reached(host, left[h], time.Now().Add(-opts.Settle)) {
+				c.Remove = append(c.Remove, removal(store.ServiceEntry, host), removal(store.DestinationRule, host))
+				gates[h], left[h] = store.Gate{}, 0
+			}
+		}
+	}
 	for step := range 400 {
 		var c store.Change
-		for range 1 + random.IntN(4) {
-			h := random.IntN(hosts)
+		clean(&c)
+		next := store.Gate{Generation: current(s).Generation + 1, Since: time.Now()}
+		for _, h := range random.Perm(hosts)[:1+random.IntN(4)] {
 			host := fmt.Sprintf("svc-%d.mesh", h)
 			value[h]++
 			v := strconv.Itoa(value[h])
@@ -55,14 +66,21 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 			}
 			switch random.IntN(4) {
 			case 0:
-				c.Remove = append(c.Remove, removal(store.ServiceEntry, host), removal(store.DestinationRule, host), removal(store.VirtualService, host))
+				if gates[h].Generation > 0 && left[h] == 0 {
+					c.Remove = append(c.Remove, removal(store.VirtualService, host))
+					left[h] = next.Generation
+				}
 			case 1:
-				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...))
+				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, append(options, gate(gates[h]))...))
 			default:
-				part := strconv.Itoa(value[h] / 2 % 2) // that sometimes is replaced, so that one waits for another
-				c.Put = append(c.Put, resource(t, store.ServiceEntry, host, v, options...),
-					resource(t, store.DestinationRule, host, v, append(slices.Clone(options), having(nil, time.Now(), part))...),
-					resource(t, store.VirtualService, host, v, append(options, needing(store.Need{Key: key(store.DestinationRule, host), Part: part}))...))
+				left[h] = 0
+				if gates[h].Generation == 0 || random.IntN(3) == 0 { // the route names something new
+					gates[h] = next
+				}
+				options = append(options, gate(gates[h]))
+				for _, kind := range store.Kinds() {
+					c.Put = append(c.Put, resource(t, kind, host, v, options...))
+				}
 			}
 		}
 		s.Apply(once(c))
@@ -71,53 +89,52 @@ func TestClientsOverTheWireEndWithTheirView(t *testing.T) {
 		}
 	}
 	for i, c := range clients {
-		c.Wait(t, fmt.Sprintf("client %d to hold its view", i), holds(s, c.view))
-		if n := c.State().Streams; n < 2 {
-			t.Errorf("client %d had %d streams; none of them ended", i, n)
-		}
+		c.Wait(t, fmt.Sprintf("client %d to hold its view, on a second stream", i), func(state mcptest.State) bool {
+			return state.Streams > 1 && holds(s, c.view)(state)
+		})
 	}
 }
 
-// once keeps the last word on each host.
+// once leaves out the removal of what comes again in the same change.
 func once(c store.Change) store.Change {
-	put := map[store.Key]*store.Resource{}
+	put := map[store.Key]bool{}
 	for _, r := range c.Put {
-		put[r.Key] = r
+		put[r.Key] = true
 	}
-	out := store.Change{Remove: c.Remove}
-	for _, r := range put {
-		out.Put = append(out.Put, r)
-	}
-	return out
+	c.Remove = slices.DeleteFunc(c.Remove, func(r store.Removal) bool { return put[r.Key] })
+	return c
 }
 
-// ordered checks that a route comes when its rule is there and does not stay when that goes. Only routes that came on the
-// same stream count: what an istiod held before, the server cannot know.
+// ordered checks that a route comes when its rule and its service are there, and that these stay for as long. Only routes
+// that came on the same stream count: what an istiod held before, the server cannot know.
 func ordered(t *testing.T, id int) func(mcptest.Response) {
 	var mu sync.Mutex
-	rules, routes := map[string]bool{}, map[string]bool{}
+	held := map[store.Kind]map[string]bool{}
+	for _, kind := range store.Kinds() {
+		held[kind] = map[string]bool{}
+	}
 	return func(r mcptest.Response) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.Nonce == "1" { // a new stream
-			clear(routes)
+			clear(held[store.VirtualService])
 		}
-		held := map[store.Kind]map[string]bool{store.DestinationRule: rules, store.VirtualService: routes}[r.Kind]
-		if held == nil {
+		of := held[r.Kind]
+		if of == nil {
 			return
 		}
 		if r.Full {
-			clear(held)
+			clear(of)
 		}
 		for _, res := range r.Resources {
-			held[res.Metadata.Name] = true
+			of[res.Metadata.Name] = true
 		}
 		for _, name := range r.Removed {
-			delete(held, name)
+			delete(of, name)
 		}
-		for name := range routes {
-			if !rules[name] {
-				t.Errorf("client %d holds the route %s, and not its rule", id, name)
+		for name := range held[store.VirtualService] {
+			if !held[store.ServiceEntry][name] || !held[store.DestinationRule][name] {
+				t.Errorf("client %d holds the route %s, and not its rule or its service", id, name)
 			}
 		}
 	}

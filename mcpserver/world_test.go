@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"testing"
 	"time"
 
@@ -35,20 +34,13 @@ type option func(*store.Meta)
 func revision(rev string) option {
 	return func(m *store.Meta) { m.Labels = map[string]string{store.RevisionLabel: rev} }
 }
-func needing(needs ...store.Need) option { return func(m *store.Meta) { m.Needs = needs } }
 
-// having has parts, each since the former value of the resource had it.
-func having(old *store.Resource, now time.Time, parts ...string) option {
-	return func(m *store.Meta) {
-		for _, name := range slices.Sorted(slices.Values(parts)) {
-			p := store.Part{Name: name, Since: now}
-			if old != nil && old.Has(name) {
-				p.Since = old.PartSince(name)
-			}
-			m.Parts = append(m.Parts, p)
-		}
-	}
+// gated waits for a generation, which began at a time.
+func gated(generation uint64, since time.Time) option {
+	return gate(store.Gate{Generation: generation, Since: since})
 }
+
+func gate(g store.Gate) option { return func(m *store.Meta) { m.Gate = g } }
 
 func changedAt(t time.Time) option { return func(m *store.Meta) { m.Changed = t } }
 
@@ -61,7 +53,12 @@ func resource(t testing.TB, kind store.Kind, host, value string, options ...opti
 	for _, o := range options {
 		o(&meta)
 	}
-	r, err := store.New(meta, spec(kind, host, value))
+	return makeResource(t, meta, spec(kind, host, value))
+}
+
+func makeResource(t testing.TB, meta store.Meta, spec proto.Message) *store.Resource {
+	t.Helper()
+	r, err := store.New(meta, spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (a *asker) idleBecause(ctx context.Context, t terminal, c *client.Client, f
 	case list[i].State == convert.CanaryPending, slices.ContainsFunc(list[i].Findings, func(f api.CanaryFinding) bool { return f.Class == convert.FindingUnknown }):
 		a.say(t, fmt.Sprintf("the bridge at %s does not know all services of %s: what the edit changes there cannot be told", c.Server(), doc))
 		return "", nil
-	case list[i].State == api.CanarySuperseded:
+	case list[i].State == convert.CanarySuperseded:
 		return fmt.Sprintf("at %s another document is active in the place of this one; meshbridge check names it", c.Server()), nil
 	}
 	return fmt.Sprintf("the bridge at %s would serve what it serves now", c.Server()), nil

@@ -6,7 +6,6 @@ import (
 
 	"meshbridge/cmd/internal/admin"
 	"meshbridge/cmd/internal/admintest"
-	"meshbridge/cmd/internal/api"
 	"meshbridge/config/canaries"
 	"meshbridge/convert"
 	"meshbridge/convert/canary"
@@ -68,7 +67,7 @@ func TestAnEditThatTheBridgeWouldRefuseOrNotNoticeIsNotMade(t *testing.T) {
 		"since nothing would change: the bridge at ":                      func(*admintest.Bridge) {},
 		"would serve what it serves now":                                  func(*admintest.Bridge) {},
 		"has no such document; does it read this file?":                   func(b *admintest.Bridge) { b.SetCanaries() },
-		"another document is active in the place of this one; meshbridge": func(b *admintest.Bridge) { in(b, api.CanarySuperseded) },
+		"another document is active in the place of this one; meshbridge": func(b *admintest.Bridge) { in(b, convert.CanarySuperseded) },
 		"all.yaml is left as it is":                                       func(b *admintest.Bridge) { in(b, convert.CanaryHeld) },
 	} {
 		b := world(t)
@@ -124,7 +123,7 @@ func TestEveryBridgeThatIsNamedHasToAnswerAndToTakeIt(t *testing.T) {
 func TestADocumentOfSeveralTeamsIsNamedWithItsTeam(t *testing.T) {
 	dir := t.TempDir()
 	config := " --config " + write(t, dir+"/meshbridge.yaml", "sources:\n- {name: hosts, file: {path: services}}\ncanary:\n  files: ['canaries/*.yaml']\n  teams:\n"+
-		"  - {name: blue, files: ['blue*'], services: ['*.mesh']}\n  - {name: red, files: ['red*'], services: ['*.mesh']}\n")
+		"  - {name: blue, files: ['canaries/blue*'], services: ['*.mesh']}\n  - {name: red, files: ['canaries/red*'], services: ['*.mesh']}\n")
 	const text = "name: echo\nservices: [echo.mesh]\nprimary: v1\ncanaries: [{version: v2}]\n"
 	blue, red := write(t, dir+"/canaries/blue.yaml", text), write(t, dir+"/canaries/red.yaml", text)
 	r := command(t, "canary weight echo 10"+config)

@@ -24,7 +24,7 @@ func newRun(t terminal) *cobra.Command {
 Without --config the file is meshbridge.yaml here, else /etc/meshbridge/meshbridge.yaml, else the
 built-in default, which serves the services of deploy/quickstart/services on loopback. The file and
 the secrets it names are followed: a good change takes effect at once, a bad one is refused and the
-last good configuration stays in force.
+last good configuration stays active.
 
 Exit status: 0 after an interrupt, 1 when the bridge cannot run, 2 when the configuration is refused.`,
 		Example: `  meshbridge run

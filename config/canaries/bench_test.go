@@ -66,7 +66,9 @@ func TestAnEditOfOneOfAThousandFilesReadsOne(t *testing.T) {
 		before = after
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v", err)
+	}
 	if reads != 3 {
 		t.Errorf("read %d files for 3 edits", reads)
 	}

@@ -283,9 +283,8 @@ func TestATeamsFilesAreNamedAsThoseOfTheDocuments(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "conf", "teams", "a", "x.yaml"), named("x"))
 	asked := func(files, team string) string {
-		cfg := section(t, filepath.Join(dir, "conf"), fmt.Sprintf("canary: {files: [%q]}", files))
-		cfg.Canary.Teams = []canary.Team{{Name: "a", Files: []string{team}, Services: []string{"x.mesh"}}}
-		return shown(dir, Load(cfg))
+		text := fmt.Sprintf("canary: {files: [%q], teams: [{name: a, files: [%q], services: [x.mesh]}]}", files, team)
+		return shown(dir, Load(section(t, filepath.Join(dir, "conf"), text)))
 	}
 	const relative = "teams/a/*.yaml"
 	whole := filepath.Join(dir, "conf", relative)
@@ -294,6 +293,22 @@ func TestATeamsFilesAreNamedAsThoseOfTheDocuments(t *testing.T) {
 			if got := asked(files, team); got != "conf/teams/a/x.yaml: x, of a, read\n" {
 				t.Errorf("files %s, those of the team %s: %s", files, team, got)
 			}
+		}
+	}
+}
+
+// Whoever asks about a file may name it from another folder, or be on another machine.
+func TestAFileIsThatOfTheTeamWhoseFilesEndAlike(t *testing.T) {
+	const text = "canary: {files: [one/*.yaml, teams/a/*.yaml, teams/b/*.yaml, any/*/z.yaml], teams: [" +
+		"{name: o, files: [one/o*], services: [x.mesh]}, {name: a, files: [teams/a/], services: [x.mesh]}, {name: b, files: [teams/b/], services: [x.mesh]}]}"
+	cfg := section(t, "/conf", text)
+	for file, want := range map[string]string{
+		"/conf/teams/a/x.yaml": "a", "teams/a/x.yaml": "a", "/home/me/checkout/teams/b/x.yaml": "b", "b/x.yaml": "b", "./b/x.yaml": "b",
+		"o.yaml": "o", "x.yaml": "", // in the first folder
+		"/conf/one/x.yaml": "", "/conf/any/o/z.yaml": "", "z.txt": "", "other/o.txt": "",
+	} {
+		if got := Parse(cfg, file, []byte(named("x"))); len(got) != 1 || got[0].Team != want || (len(got[0].Faults) == 0) != (want != "") {
+			t.Errorf("%s: read %+v, want it of team %q", file, got, want)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -97,18 +96,11 @@ func (r *parser) file(path string, data []byte, err error, former []parsed) []pa
 	return limited(path, all)
 }
 
-// teamOf is the team of a file, without a name where there are no teams. Teams name files as canary.files may: whole, or as
-// seen from the configuration's folder.
+// teamOf is the team of a file, without a name where there are no teams.
 func (r *parser) teamOf(path string) (canary.Team, strict.Faults) {
 	cfg := r.cfg.Canary
 	if len(cfg.Teams) == 0 {
 		return canary.Team{}, nil
-	}
-	path = filepath.Clean(path)
-	if seen, err := filepath.Rel(cfg.Dir, path); err == nil {
-		if t := cfg.TeamOf(seen); t != nil {
-			return *t, nil
-		}
 	}
 	if t := cfg.TeamOf(path); t != nil {
 		return *t, nil
@@ -117,7 +109,7 @@ func (r *parser) teamOf(path string) (canary.Team, strict.Faults) {
 	for _, t := range cfg.Teams {
 		files = append(files, t.Files...)
 	}
-	return canary.Team{}, strict.Faults{{File: path, Wrong: "is no team's file", Right: "a name as canary.teams has them: " + strings.Join(files, ", ")}}
+	return canary.Team{}, strict.Faults{{File: path, Wrong: "is no team's file", Right: "a path that canary.teams gives to one: " + strings.Join(files, ", ")}}
 }
 
 func (r *parser) document(path string, c chunk, team canary.Team) parsed {

@@ -310,5 +310,5 @@ func (r *runner) configure() {
 
 // sameRules reports whether two configurations judge documents alike.
 func sameRules(a, b convert.Config) bool {
-	return slices.Equal(a.Subsets.Labels, b.Subsets.Labels) && a.Canary.Dir == b.Canary.Dir && reflect.DeepEqual(a.Canary.Teams, b.Canary.Teams)
+	return slices.Equal(a.Subsets.Labels, b.Subsets.Labels) && reflect.DeepEqual(a.Canary.Teams, b.Canary.Teams)
 }

@@ -329,11 +329,8 @@ func TestOneTeamsFileDelaysNoOtherTeamNorTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "canaries", "a.yaml"), named("a"))
 	put(t, filepath.Join(dir, "canaries", "b.yaml"), named("b"))
-	cfg := section(t, dir, followed)
-	for _, team := range []string{"a", "b"} {
-		cfg.Canary.Teams = append(cfg.Canary.Teams, canary.Team{Name: team, Files: []string{"canaries/" + team + ".yaml"}, Services: []string{"*"}})
-	}
-	w := New(cfg, slog.New(slog.DiscardHandler))
+	const teams = "canary: {files: [canaries/*.yaml], teams: [{name: a, files: [canaries/a.yaml], services: ['*']}, {name: b, files: [canaries/b.yaml], services: ['*']}]}"
+	w := New(section(t, dir, teams), slog.New(slog.DiscardHandler))
 	w.Rest = 5 * ms
 	w.Read(t.Context())
 	reading, free, ended := make(chan bool), make(chan bool), make(chan bool)
@@ -378,7 +375,7 @@ func TestAStartThatIsEndedKnowsNoFile(t *testing.T) {
 
 // 1. The first file by path has the name. 2. With a fault it loses it to the next one. 3. Of two teams each has its own.
 func TestANameGoesToTheFirstOfItsTeam(t *testing.T) {
-	teams := "canary: {files: [canaries/*.yaml], teams: [{name: t, files: [t*.yaml], services: ['*']}, {name: u, files: [u*.yaml], services: ['*']}]}"
+	teams := "canary: {files: [canaries/*.yaml], teams: [{name: t, files: [canaries/t*.yaml], services: ['*']}, {name: u, files: [canaries/u*.yaml], services: ['*']}]}"
 	inBubble(t, teams, map[string]string{"t1.yaml": named("x"), "t2.yaml": named("x"), "u.yaml": named("x")}, func(w *told) {
 		refused := func() (files []string) {
 			for _, e := range w.last {

@@ -20,11 +20,13 @@ func Load(cfg convert.Config) []canary.Entry {
 	return New(cfg, slog.New(slog.DiscardHandler)).load(nil)
 }
 
-// Parse reads the documents of a text as if it were one of the files that the configuration names. Without a file it is
-// nobody's, and nothing is said of teams.
+// Parse reads the documents of a text as if it were one of the files that the configuration names; a path that it does not name
+// is that of the file whose path ends most alike. Without a file it is nobody's, and nothing is said of teams.
 func Parse(cfg convert.Config, file string, data []byte) []canary.Entry {
 	if file == "" {
 		cfg.Canary.Teams = nil
+	} else {
+		file = located(cfg.Canary.Files, file)
 	}
 	var err error
 	if len(data) > MaxFile {
@@ -166,9 +168,9 @@ func (w *Watcher) report(f *file) {
 		if e.Team != "" {
 			log = log.With("team", e.Team)
 		}
-		switch now := f.told[place]; {
-		case now == was:
-		case now == "":
+		switch now := f.told[place]; now {
+		case was:
+		case "":
 			log.Info("canary document is good again")
 		default:
 			log.Error("canary document refused", "err", errors.New(now))

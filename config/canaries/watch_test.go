@@ -207,7 +207,7 @@ func TestAnotherConfigurationIsReadAtOnce(t *testing.T) {
 	w.until("canaries/a.yaml: a, read\nmore/deep/b.yaml: b, read\n")
 	put(t, filepath.Join(dir, "more", "far", "c.yaml"), named("c")) // a folder that a glob matches
 	w.until("canaries/a.yaml: a, read\nmore/deep/b.yaml: b, read\nmore/far/c.yaml: c, read\n")
-	w.Set(w.config("canary: {files: [canaries/*.yaml], teams: [{name: t, files: [a*], services: [b.mesh]}]}"))
+	w.Set(w.config("canary: {files: [canaries/*.yaml], teams: [{name: t, files: [canaries/a*], services: [b.mesh]}]}"))
 	w.until("canaries/a.yaml: a, of t, read\n  [services[0]] canaries/a.yaml:2: services[0]: \"a.mesh\" is not team t's: it may name b.mesh\n")
 }
 

@@ -35,13 +35,13 @@ func ReadWithin(folder, path string, limit int64) ([]byte, Identity, error) {
 	if err != nil {
 		return nil, seen, err
 	}
-	defer inside.Close()
+	defer func() { _ = inside.Close() }() // it was read, or not at all
 	// Within the root also if a link has been put in the way since, and without waiting if it is a pipe by now.
 	file, err := inside.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, seen, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return nil, seen, err

@@ -20,8 +20,6 @@ type Config struct {
 	Precedence string `yaml:"precedence"`
 	// Teams say which files may name which services and gateways; without any, every file may name all. Default: [].
 	Teams []Team `yaml:"teams"`
-	// Dir is the folder of the configuration, as the paths in Files begin that were relative to it.
-	Dir string `yaml:"-"`
 }
 
 // Values of Config.OnInvalid and Config.Precedence.
@@ -44,7 +42,8 @@ type Respond struct {
 type Team struct {
 	// Name is shown with the team's documents. No default.
 	Name string `yaml:"name"`
-	// Files are globs of the names of the team's files, without folders. No default.
+	// Files are the team's: paths, or globs of them, as in canary.files; one that ends in a slash or /** is a folder with all below
+	// it. No default.
 	Files []string `yaml:"files"`
 	// Services are globs of the hosts that the team's documents may name. No default.
 	Services []string `yaml:"services"`

@@ -87,7 +87,7 @@ func (p *Plan) Findings(doc int) []Finding {
 			continue
 		}
 		weights += c.Weight
-		if p.count(c.Selector(p.rules.label(d.Document)), "") == 0 {
+		if p.instances(d, i) == 0 {
 			goes := "its traffic goes to the primary"
 			if d.Fallback == FallbackNone {
 				goes = "its requests fail (fallback: none)"

@@ -12,7 +12,7 @@ import (
 // Document is one canary: how the requests to some services are divided among the versions of their instances. With several
 // services it is a lane.
 type Document struct {
-	// Name is unique among all documents: at most 63 lower-case letters, digits and "-". No default.
+	// Name is unique among the documents of a team: at most 63 lower-case letters, digits and "-". No default.
 	Name string `yaml:"name"`
 	// Services are the hosts that the document is for, at least one and at most 1000: hosts or globs, where * is any text and ? any one
 	// character. No default.
@@ -20,7 +20,7 @@ type Document struct {
 	// Label is the label of endpoints whose value is a version. Default: the first of subsets.labels.
 	Label string `yaml:"label"`
 	// Primary is what gets all requests that no canary takes: a version, or {labels: {…}}. Default: the endpoints that no
-	// canary claims.
+	// canary claims, of which there must be one.
 	Primary *Primary `yaml:"primary"`
 	// Canaries are what some of the requests go to, at most 50, tried in this order. Default: [], all requests go to the primary.
 	Canaries []Canary `yaml:"canaries"`

@@ -7,7 +7,9 @@ type Entry struct {
 	Team     string    // whose file it is; "" without teams
 	Document *Document // nil if it could not be read
 	Faults   []Fault   // what is wrong with it whatever the world is like; empty: nothing
-	Unknown  bool      // nothing is known of the files that match the pattern File
+	// Unknown says that nothing is known of the files that match the pattern File, since their folder is missing or cannot be
+	// read. What was active of them stays so.
+	Unknown bool
 }
 
 // Fault is one thing wrong with a document.

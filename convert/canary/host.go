@@ -64,10 +64,25 @@ type Subset struct {
 	Name     string            // that it should have, before it is told from others
 	Labels   map[string]string // that its endpoints have
 	Failover []string          // label=value of the endpoints that come first while they answer; none: all are equal
+	Stamp    *Stamp            // what Labels mean, if they are the label of a stamp
 }
 
 // ID tells subsets apart: two of one ID choose the same endpoints in the same way.
 func (s Subset) ID() string { return SubsetID(s.Labels, s.Failover) }
+
+// Selects reports whether an endpoint with these labels of its own belongs to the subset.
+func (s Subset) Selects(labels map[string]string) bool {
+	if s.Stamp != nil {
+		return s.Stamp.Fits(labels)
+	}
+	return selects(s.Labels, labels)
+}
+
+// stamped is a subset of the endpoints that carry a stamp.
+func stamped(name string, failover []string, terms ...Term) Subset {
+	stamp := &Stamp{Any: terms}
+	return Subset{Name: name, Labels: map[string]string{stamp.Key(): StampValue}, Failover: failover, Stamp: stamp}
+}
 
 // SubsetID is the ID of a subset with these labels and this failover.
 func SubsetID(labels map[string]string, failover []string) string {

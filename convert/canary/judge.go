@@ -29,7 +29,7 @@ func (r Rules) Judge(d *Document, h Host) Verdict {
 	}
 	for i := range d.Canaries {
 		selector := d.Canaries[i].Selector(r.label(d))
-		known := p.count(selector, "") > 0 || slices.ContainsFunc(h.Retained, func(labels map[string]string) bool { return maps.Equal(labels, selector) })
+		known := p.instances(p.docs[0], i) > 0 || slices.ContainsFunc(h.Retained, func(labels map[string]string) bool { return maps.Equal(labels, selector) })
 		v.known = append(v.known, known)
 	}
 	return v
@@ -40,8 +40,8 @@ func (v Verdict) Equal(o Verdict) bool {
 	return v.endpoints == o.endpoints && v.primary == o.primary && v.http == o.http && slices.Equal(v.known, o.known) && maps.Equal(v.versions, o.versions)
 }
 
-// Faults are the reasons why a content that has never been in force may not come into force in the world as it is. verdicts
-// are those of the hosts that its services name.
+// Faults are the reasons why a content that is not active may not become so in the world as it is. verdicts are those of the
+// hosts that its services name.
 func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 	var faults []Fault
 	add := func(path, format string, args ...any) {
@@ -52,8 +52,15 @@ func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 		return slices.ContainsFunc(hosts, func(h string) bool { return has(verdicts[h]) })
 	}
 	good := some(func(v Verdict) bool { return !v.lacksPrimary(d) })
+	told := 0
 	for _, h := range hosts {
-		if v := verdicts[h]; (v.literal || !good) && v.lacksPrimary(d) {
+		v := verdicts[h]
+		if !v.literal && good || !v.lacksPrimary(d) || told == maxTold {
+			continue
+		}
+		if told++; d.Primary == nil {
+			add("primary", "is missing, and the canaries have every endpoint of %s, so all other requests would fail: name a primary; %s", h, v.words(h))
+		} else {
 			add("primary", "%s has no ready endpoint of it, so all other requests would fail; %s", h, v.words(h))
 		}
 	}
@@ -70,16 +77,27 @@ func Faults(d *Document, verdicts map[string]Verdict) []Fault {
 
 // lacksPrimary reports whether requests would fail that go to the primary, though the host has endpoints.
 func (v Verdict) lacksPrimary(d *Document) bool {
-	return v.endpoints && !v.primary && d.Primary != nil && !d.finished()
+	return v.endpoints && !v.primary && !d.finished()
 }
 
-// Shuns reports whether the primary of a document has no endpoint at a host that has some.
-func (r Rules) Shuns(d *Document, h Host) bool {
-	return r.Judge(d, h).lacksPrimary(d)
+// Primary reports whether a host has an endpoint of a document's primary, and whether requests that no canary takes would fail
+// because it has others only.
+func (r Rules) Primary(d *Document, h Host) (has, lacks bool) {
+	v := r.Judge(d, h)
+	return v.primary, v.lacksPrimary(d)
 }
 
-// PrimaryID is the ID of a document's primary subset.
-func (r Rules) PrimaryID(d *Document) string { return SubsetID(r.primarySelector(d), nil) }
+// PrimaryID tells apart which endpoints are a document's primary.
+func (r Rules) PrimaryID(d *Document) string {
+	if selector := r.primarySelector(d); selector != nil {
+		return SubsetID(selector, nil)
+	}
+	ids := []string{"all but"}
+	for i := range d.Canaries {
+		ids = append(ids, SubsetID(d.Canaries[i].Selector(r.label(d)), nil))
+	}
+	return strings.Join(ids, " ")
+}
 
 // finished reports whether the canaries get all requests, so that the primary may be gone.
 func (d *Document) finished() bool {
@@ -90,10 +108,16 @@ func (d *Document) finished() bool {
 	return sum >= 100 && d.From == nil
 }
 
+// maxTold is the most hosts that one fault speaks of: a glob may name all of a registry's.
+const maxTold = 10
+
 func versions(hosts []string, verdicts map[string]Verdict) string {
 	var all []string
-	for _, h := range hosts {
+	for _, h := range hosts[:min(len(hosts), maxTold)] {
 		all = append(all, verdicts[h].words(h))
+	}
+	if more := len(hosts) - maxTold; more > 0 {
+		all = append(all, fmt.Sprintf("and %d more services", more))
 	}
 	return strings.Join(all, "; ")
 }
@@ -109,31 +133,6 @@ func (v Verdict) words(host string) string {
 	return fmt.Sprintf("%s has %s %s", host, noun, strings.Join(slices.Sorted(maps.Keys(v.versions)), ", "))
 }
 
-// Conflicts are the reasons why a document may not come into force beside another one that is, at a host that both name.
-func Conflicts(d *Document, other *Document, host string) []Fault {
-	var faults []Fault
-	if d.decides() && other.decides() {
-		path := "primary"
-		if d.Primary == nil {
-			path = fmt.Sprintf("canaries[%d].weight", slices.IndexFunc(d.Canaries, func(c Canary) bool { return c.Weight > 0 }))
-		}
-		faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s says already what becomes of the requests to %s: say it in one of the two", path, other.Name, host)})
-	}
-	for i, c := range d.Canaries {
-		for _, o := range other.Canaries {
-			if c.SubsetName() == o.SubsetName() && (d.Fallback == FallbackFailover) != (other.Fallback == FallbackFailover) || c.Name != "" && c.Name == o.Name && !maps.Equal(c.Labels, o.Labels) {
-				path := fmt.Sprintf("canaries[%d].name", i)
-				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s has another canary %s at %s: choose another name", path, other.Name, o.SubsetName(), host)})
-			}
-			if len(c.Headers) > 0 && sameHeaders(c.Headers, o.Headers) && sameFrom(d.From, other.From) {
-				path := fmt.Sprintf("canaries[%d].headers", i)
-				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s sends these requests to its own canary %s at %s: choose other headers", path, other.Name, o.SubsetName(), host)})
-			}
-		}
-	}
-	return faults
-}
-
 func sameHeaders(a, b map[string]Match) bool {
 	return maps.EqualFunc(a, b, func(a, b Match) bool {
 		return a.Exact == b.Exact && a.Prefix == b.Prefix && a.Regex == b.Regex && maps.Equal(a.Member, b.Member)
@@ -145,30 +144,6 @@ func sameFrom(a, b *From) bool {
 		return a == b
 	}
 	return a.Namespace == b.Namespace && maps.Equal(a.Labels, b.Labels)
-}
-
-// Ways are the reasons why a document may not come into force beside another one because of gateways and delegates. Envoy takes
-// prefixes as texts, and which of two is tried first is decided by the names of objects: so none may begin with the other.
-func Ways(d, other *Document) []Fault {
-	var faults []Fault
-	for i, e := range d.Expose {
-		path := fmt.Sprintf("expose[%d]", i)
-		for _, o := range other.Expose {
-			switch {
-			case e.Gateway == "" && o.Gateway == "" && e.Delegate == o.Delegate:
-				faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: delegate %s is that of document %s already: a name of its own", path, e.Delegate, other.Name)})
-			case e.Gateway == "" || e.Gateway != o.Gateway:
-			case strings.HasPrefix(e.Prefix, o.Prefix) || strings.HasPrefix(o.Prefix, e.Prefix):
-				for _, host := range e.Hosts {
-					if slices.Contains(o.Hosts, host) {
-						faults = append(faults, Fault{Path: path, Text: fmt.Sprintf("%s: document %s has prefix %s of host %s at gateway %s, and %s overlaps with it: choose prefixes of which none begins with another",
-							path, other.Name, o.Prefix, host, e.Gateway, e.Prefix)})
-					}
-				}
-			}
-		}
-	}
-	return faults
 }
 
 // LabelKeys are the keys of endpoint labels that a document asks for.

@@ -5,22 +5,18 @@ import (
 	"slices"
 )
 
-// Labels that are stamped on endpoints, for what a selector of labels cannot say.
-const (
-	PrimaryLabel = "meshbridge.subset" // its value primary: no canary claims the endpoint
-	poolLabel    = "meshbridge.pool."  // followed by a canary's name: the canary's endpoints and those to fail over to
-)
-
 // Rules are what documents of all names have in common.
 type Rules struct {
 	Label   string  // of a document that names none
 	Respond Respond // in place of a rule at fault
 }
 
-// Served is a document's content in force.
+// Served is a document's active content.
 type Served struct {
 	*Document
+	Team       string
 	Responding map[int]bool // canaries whose requests are answered, since they are at fault
+	Superseded map[int]bool // entries of expose that are not made, since another document has the paths or the delegate
 }
 
 // Plan is what the documents of one host ask for. Its subsets get their names from whoever knows those that are taken.
@@ -31,14 +27,13 @@ type Plan struct {
 	decider  int      // the document whose primary and weights hold
 	primary  int      // index into Subsets
 	canaries [][]int  // by document and canary, index into Subsets
-	stamps   map[int]map[string]string
 
 	Subsets []Subset
 }
 
 // Plan applies documents, sorted by name, to a host. At least one document is needed.
 func (r Rules) Plan(docs []Served, host Host) *Plan {
-	p := &Plan{rules: r, host: host, docs: docs, stamps: map[int]map[string]string{}}
+	p := &Plan{rules: r, host: host, docs: docs}
 	p.decider = max(0, slices.IndexFunc(docs, func(d Served) bool { return d.decides() }))
 	p.choosePrimary()
 	for _, d := range docs {
@@ -86,12 +81,8 @@ func (p *Plan) choosePrimary() {
 	selector, name := p.rules.primarySelector(d.Document), "primary"
 	switch {
 	case selector == nil:
-		selector = map[string]string{PrimaryLabel: "primary"}
-		for i, e := range p.host.Endpoints {
-			if !p.claimed(e) {
-				p.stamp(i, PrimaryLabel, "primary")
-			}
-		}
+		p.primary = p.add(stamped(name, nil, unclaimed(p.claims())))
+		return
 	case d.Primary.Version != "":
 		name = d.Primary.Version
 	case len(selector) == 1:
@@ -102,16 +93,17 @@ func (p *Plan) choosePrimary() {
 	p.primary = p.add(Subset{Name: name, Labels: selector})
 }
 
-// claimed reports whether a canary of any document claims an endpoint.
-func (p *Plan) claimed(e Endpoint) bool {
+// claims are the selectors of the canaries of all documents.
+func (p *Plan) claims() []map[string]string {
+	var all []map[string]string
 	for _, d := range p.docs {
 		for i := range d.Canaries {
-			if selects(d.Canaries[i].Selector(p.rules.label(d.Document)), e.Labels) {
-				return true
+			if selector := d.Canaries[i].Selector(p.rules.label(d.Document)); len(selector) > 0 {
+				all = append(all, selector)
 			}
 		}
 	}
-	return false
+	return all
 }
 
 // choose is the subset of a canary. One that fails over has the primary's endpoints as well, after its own.
@@ -120,17 +112,15 @@ func (p *Plan) choose(d Served, c *Canary) int {
 	if d.Fallback != FallbackFailover {
 		return p.add(Subset{Name: c.SubsetName(), Labels: selector})
 	}
-	pool := poolLabel + c.SubsetName()
-	for i := range p.host.Endpoints {
-		if labels := p.labels(i); selects(selector, labels) || selects(p.Subsets[p.primary].Labels, labels) {
-			p.stamp(i, pool, "1")
-		}
-	}
 	var order []string
 	for _, key := range slices.Sorted(maps.Keys(selector)) {
 		order = append(order, key+"="+selector[key])
 	}
-	return p.add(Subset{Name: c.SubsetName(), Labels: map[string]string{pool: "1"}, Failover: order})
+	rest := []Term{{Has: p.Subsets[p.primary].Labels}}
+	if stamp := p.Subsets[p.primary].Stamp; stamp != nil {
+		rest = stamp.Any
+	}
+	return p.add(stamped(c.SubsetName(), order, append([]Term{{Has: selector}}, rest...)...))
 }
 
 func (p *Plan) add(s Subset) int {
@@ -141,39 +131,25 @@ func (p *Plan) add(s Subset) int {
 	return len(p.Subsets) - 1
 }
 
-func (p *Plan) stamp(endpoint int, key, value string) {
-	if p.stamps[endpoint] == nil {
-		p.stamps[endpoint] = map[string]string{}
-	}
-	p.stamps[endpoint][key] = value
-}
-
-// Stamps are the labels that an endpoint gets beside its own, or nil.
-func (p *Plan) Stamps(endpoint int) map[string]string { return p.stamps[endpoint] }
-
-// labels are an endpoint's, with its stamps.
-func (p *Plan) labels(endpoint int) map[string]string {
-	own, stamps := p.host.Endpoints[endpoint].Labels, p.stamps[endpoint]
-	if len(stamps) == 0 {
-		return own
-	}
-	joined := make(map[string]string, len(own)+len(stamps))
-	maps.Copy(joined, own)
-	maps.Copy(joined, stamps)
-	return joined
-}
-
 // Endpoints counts those of a subset that serve a port; of all ports with "".
-func (p *Plan) Endpoints(subset int, port string) int { return p.count(p.Subsets[subset].Labels, port) }
+func (p *Plan) Endpoints(subset int, port string) int {
+	return p.count(p.Subsets[subset].Selects, port)
+}
 
-func (p *Plan) count(selector map[string]string, port string) int {
+func (p *Plan) count(chosen func(labels map[string]string) bool, port string) int {
 	n := 0
-	for i, e := range p.host.Endpoints {
-		if (port == "" || slices.Contains(e.Ports, port)) && selects(selector, p.labels(i)) {
+	for _, e := range p.host.Endpoints {
+		if (port == "" || slices.Contains(e.Ports, port)) && chosen(e.Labels) {
 			n++
 		}
 	}
 	return n
+}
+
+// instances counts the endpoints that a canary itself chooses, those to which it fails over apart.
+func (p *Plan) instances(d Served, i int) int {
+	selector := d.Canaries[i].Selector(p.rules.label(d.Document))
+	return p.count(func(labels map[string]string) bool { return selects(selector, labels) }, "")
 }
 
 // routable reports whether requests may be sent to a canary: it has an endpoint, or its document wants it so in any case.

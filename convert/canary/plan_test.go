@@ -147,7 +147,9 @@ func TestFailoverMakesOnePoolOfCanaryAndPrimary(t *testing.T) {
 	d := gray(base())
 	d.Fallback = FallbackFailover
 	p := Rules{Label: "version"}.Plan([]Served{{Document: &d}}, host("version=base", "tag=gray", "version=other"))
-	if diff := cmp.Diff(Subset{Name: "gray", Labels: map[string]string{"meshbridge.pool.gray": "1"}, Failover: []string{"tag=gray"}}, p.Subsets[1]); diff != "" {
+	stamp := &Stamp{Any: []Term{{Has: map[string]string{"tag": "gray"}}, {Has: map[string]string{"version": "base"}}}}
+	want := Subset{Name: "gray", Labels: map[string]string{stamp.Key(): StampValue}, Failover: []string{"tag=gray"}, Stamp: stamp}
+	if diff := cmp.Diff(want, p.Subsets[1]); diff != "" {
 		t.Error(diff)
 	}
 	if got := p.Endpoints(1, ""); got != 2 {
@@ -161,13 +163,13 @@ func TestWithoutAPrimaryTheUnclaimedEndpointsAreIt(t *testing.T) {
 	d.Primary = nil
 	h := host("version=base", "tag=gray", "")
 	p := Rules{Label: "version"}.Plan([]Served{{Document: &d}}, h)
-	var stamped []int
-	for i := range h.Endpoints {
-		if p.Stamps(i)[PrimaryLabel] == "primary" {
-			stamped = append(stamped, i)
+	var chosen []int
+	for i, e := range h.Endpoints {
+		if p.Subsets[0].Selects(e.Labels) {
+			chosen = append(chosen, i)
 		}
 	}
-	if diff := cmp.Diff([]int{0, 2}, stamped); diff != "" {
+	if diff := cmp.Diff([]int{0, 2}, chosen); diff != "" {
 		t.Error(diff)
 	}
 	wantPlan(t, lines(p), "#", "lane.gray: x-lane=gray -> gray", "lane.primary: -> primary")
@@ -188,10 +190,10 @@ func TestAColourIsRoutedAsTheDocumentDecidesOfTheHeadersThatItSets(t *testing.T)
 	}}}
 	wantPlan(t, plan(host("version=base", "tag=gray"), d),
 		"#", "lane.gray: x-lane=gray -> gray", "lane.primary: -> base",
-		"# lane-e2e-gateway e2e/gateway",
+		"# lane.e2e.gateway.01-25afbd.echo.mesh e2e/gateway",
 		"lane.colour.0: agent=pc /shop set map[x-lane:gray] -> gray", "lane.colour.1: /shop set map[x-lane:base] -> base")
 	wantPlan(t, plan(host("version=base"), d)[2:], // the colour is set all the same
-		"# lane-e2e-gateway e2e/gateway",
+		"# lane.e2e.gateway.01-25afbd.echo.mesh e2e/gateway",
 		"lane.colour.0: agent=pc /shop set map[x-lane:gray] -> base", "lane.colour.1: /shop set map[x-lane:base] -> base")
 }
 

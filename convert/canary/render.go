@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,42 +13,47 @@ import (
 
 // Object is a VirtualService to be.
 type Object struct {
-	Name string // "" for that of the mesh, which is named by its host
-	Docs []string
-	Spec *networkingpb.VirtualService
-	Uses []Use
+	Name     string // "" for that of the mesh, which is named by its host
+	Docs     []string
+	Spec     *networkingpb.VirtualService
+	Uses     []Use
+	Requests []Requests
 }
 
 // Use is a subset that a route names, and the service port at which it does.
 type Use struct{ Subset, Port string }
 
-// Objects are the VirtualServices of the host: one for the mesh, one for each way in. names are those of Subsets.
+// Requests is what a VirtualService is asked for: the requests of the mesh to a host, those to some paths of a host at a gateway,
+// or to be delegated to. Where a claim moves from one VirtualService to another, the former must stay until the latter is there.
+type Requests struct {
+	Gateway  string // "" for the mesh, or with Delegate
+	Host     string
+	Prefix   string
+	Delegate string
+}
+
+// Overlap reports whether two have requests in common.
+func (c Requests) Overlap(o Requests) bool {
+	return c.Gateway == o.Gateway && c.Host == o.Host && c.Delegate == o.Delegate &&
+		(strings.HasPrefix(c.Prefix, o.Prefix) || strings.HasPrefix(o.Prefix, c.Prefix))
+}
+
+// Objects are the VirtualServices of the host: one for the mesh, one for each exposure. names are those of Subsets.
 func (p *Plan) Objects(names []string, exportTo []string) []Object {
 	objects := []Object{p.mesh(names, exportTo)}
 	for doc, d := range p.docs {
 		seen := map[string]int{}
-		for _, e := range d.Expose {
+		for i, e := range d.Expose {
 			seen[e.Gateway]++
-			if !p.reaches(d, e) {
+			if d.Superseded[i] || !e.Reaches(d.Document, p.host.Name) {
 				continue
 			}
-			if o, ok := p.gateway(doc, e, names, exportTo); ok {
-				if n := seen[e.Gateway]; e.Gateway != "" && n > 1 {
-					o.Name += fmt.Sprintf("-%02d", n) // of one age, Istio tries them in the order of their names
-				}
+			if o, ok := p.exposure(doc, e, seen[e.Gateway], names, exportTo); ok {
 				objects = append(objects, o)
 			}
 		}
 	}
 	return objects
-}
-
-// reaches reports whether a way in leads to the plan's host.
-func (p *Plan) reaches(d Served, e Expose) bool {
-	if e.Service != "" {
-		return e.Service == p.host.Name
-	}
-	return len(d.Services) == 1 && d.Services[0] == p.host.Name
 }
 
 func (p *Plan) mesh(names, exportTo []string) Object {
@@ -74,15 +80,15 @@ func (p *Plan) mesh(names, exportTo []string) Object {
 			spec.Tcp = append(spec.Tcp, w.tcp(r, port, len(tcp) > 1))
 		}
 	}
-	o := Object{Spec: spec, Uses: w.used()}
+	o := Object{Spec: spec, Uses: w.used(), Requests: []Requests{{Host: p.host.Name}}}
 	for _, d := range p.docs {
 		o.Docs = append(o.Docs, d.Name)
 	}
 	return o
 }
 
-// gateway is the VirtualService of a way in. It leads to the first HTTP port.
-func (p *Plan) gateway(doc int, e Expose, names, exportTo []string) (Object, bool) {
+// exposure is the VirtualService of an exposure, the n-th of its document at its gateway. It leads to the first HTTP port.
+func (p *Plan) exposure(doc int, e Expose, n int, names, exportTo []string) (Object, bool) {
 	http := p.host.ports(layerHTTP)
 	if len(http) == 0 {
 		return Object{}, false
@@ -92,7 +98,10 @@ func (p *Plan) gateway(doc int, e Expose, names, exportTo []string) (Object, boo
 	o := Object{Name: e.Delegate, Docs: []string{p.docs[doc].Name}, Spec: spec}
 	if e.Gateway != "" {
 		spec.Hosts, spec.Gateways = e.Hosts, []string{e.Gateway}
-		o.Name = p.docs[doc].Name + "-" + strings.ReplaceAll(e.Gateway, "/", "-")
+		o.Name = p.exposureName(doc, e, n)
+		for _, host := range e.Hosts {
+			o.Requests = append(o.Requests, Requests{Gateway: e.Gateway, Host: strings.ToLower(host), Prefix: e.Prefix})
+		}
 	}
 	for _, r := range p.exposed(doc, e, http[0].Name) {
 		route := w.http(r, http[0])
@@ -103,6 +112,18 @@ func (p *Plan) gateway(doc int, e Expose, names, exportTo []string) (Object, boo
 	}
 	o.Uses = w.used()
 	return o, true
+}
+
+// exposureName is a name that no other exposure has: none of the parts before the host has a dot, there are as many of them in
+// every name of a bridge, and of one age Istio tries VirtualServices in the order of their names. What the exposure takes is part
+// of the name: where it takes something else from now on, the object with the former paths can stay until others have those.
+func (p *Plan) exposureName(doc int, e Expose, n int) string {
+	sum := sha256.Sum256([]byte(strings.Join(e.Hosts, " ") + " " + e.Prefix))
+	parts := []string{p.docs[doc].Name, strings.ReplaceAll(e.Gateway, "/", "."), fmt.Sprintf("%02d-%x", n, sum[:3]), p.host.Name}
+	if team := p.docs[doc].Team; team != "" {
+		parts = append([]string{team}, parts...)
+	}
+	return strings.Join(parts, ".")
 }
 
 // writer writes rules in Istio's words, and notes what they use.

@@ -54,14 +54,12 @@ func (c Config) Validate() error {
 func (t Team) validate(f *faults, path string) {
 	f.name(path+".name", t.Name, "shop")
 	if len(t.Files) == 0 {
-		f.add(path+".files", "names none: globs of file names such as shop*.yaml")
+		f.add(path+".files", "names none: paths, or globs of them, such as canaries/shop*.yaml or canaries/shop/")
 	}
 	for i, pattern := range t.Files {
 		at := fmt.Sprintf("%s.files[%d]", path, i)
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
-			f.add(at, "%q is no glob: a file name or a glob such as shop*.yaml", pattern)
-		} else if strings.ContainsRune(pattern, filepath.Separator) {
-			f.add(at, "%q has a folder: globs of file names, as canary.files names the folders", pattern)
+			f.add(at, "%q is no glob: a path or a glob such as canaries/shop*.yaml, or a folder such as canaries/shop/", pattern)
 		}
 	}
 	if len(t.Services) == 0 {
@@ -98,19 +96,39 @@ func (f *faults) globs(path string, globs []string) {
 	}
 }
 
-// TeamOf is the first team that owns a file, by the file's name, nil if none does. Without teams nobody asks.
+// TeamOf is the first team that owns a file, by the file's path as canary.files leads to it, nil if none does. Without teams
+// nobody asks.
 func (c Config) TeamOf(file string) *Team {
-	base := filepath.Base(file)
+	file = filepath.Clean(file)
 	for i := range c.Teams {
-		for _, pattern := range c.Teams[i].Files {
-			for _, name := range []string{base, file} {
-				if ok, err := filepath.Match(pattern, name); ok && err == nil {
-					return &c.Teams[i]
-				}
-			}
+		if slices.ContainsFunc(c.Teams[i].Files, func(pattern string) bool { return owns(pattern, file) }) {
+			return &c.Teams[i]
 		}
 	}
 	return nil
+}
+
+// owns reports whether a pattern matches a path whole, or, if it ends in a slash or "/**", a folder above it.
+func owns(pattern, file string) bool {
+	folder, isFolder := strings.CutSuffix(pattern, "/**")
+	if !isFolder {
+		folder, isFolder = strings.CutSuffix(pattern, "/")
+	}
+	if !isFolder {
+		ok, err := filepath.Match(filepath.Clean(pattern), file)
+		return ok && err == nil
+	}
+	if folder == "" {
+		return filepath.IsAbs(file)
+	}
+	for folder, at := filepath.Clean(folder), filepath.Dir(file); ; at = filepath.Dir(at) {
+		if ok, err := filepath.Match(folder, at); ok && err == nil {
+			return true
+		}
+		if at == filepath.Dir(at) {
+			return false
+		}
+	}
 }
 
 // Allows joins what a document says that is not the team's to say, each fault led by its path.

@@ -2,10 +2,17 @@ package canary
 
 import "testing"
 
-func TestAFileIsThatOfTheFirstTeamThatNamesIt(t *testing.T) {
-	c := Config{Teams: []Team{{Name: "echo", Files: []string{"echo*.yaml", "e.yaml"}}, {Name: "rest", Files: []string{"[a-f]*.yaml"}}}}
+func TestAFileIsThatOfTheFirstTeamWhosePatternMatchesItsWholePath(t *testing.T) {
+	c := Config{Teams: []Team{
+		{Name: "echo", Files: []string{"canaries/echo*.yaml", "./e.yaml", "/etc/echo/"}},
+		{Name: "deep", Files: []string{"canaries/deep/**", "teams/*/deep/"}},
+		{Name: "rest", Files: []string{"canaries/[a-f]*.yaml"}},
+	}}
 	for file, want := range map[string]string{
-		"/etc/canaries/echo-1.yaml": "echo", "e.yaml": "echo", "/echo/foxtrot.yaml": "rest", "echo.yml": "", "/echo.yaml/x": "", "": "",
+		"canaries/echo-1.yaml": "echo", "canaries/../canaries/echo.yaml": "echo", "e.yaml": "echo", "/etc/echo/x.yaml": "echo", "/etc/echo/x/y.yaml": "echo",
+		"/canaries/echo-1.yaml": "", "echo-1.yaml": "", "x/canaries/echo-1.yaml": "", "/etc/echo": "", "/etc/echoes/x.yaml": "", "etc/echo/x.yaml": "",
+		"canaries/deep/x.yaml": "deep", "canaries/deep/a/b/x.yaml": "deep", "teams/blue/deep/x.yaml": "deep", "teams/deep/x.yaml": "", "canaries/deeper/x.yaml": "",
+		"canaries/foxtrot.yaml": "rest", "canaries/golf.yaml": "", "canaries/echo.yml": "", "": "",
 	} {
 		got := ""
 		if team := c.TeamOf(file); team != nil {

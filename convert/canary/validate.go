@@ -186,9 +186,6 @@ func (d *Document) validateSubsets(f *faults, label string) {
 		} else if !ok {
 			taken[name] = subset{path, selector}
 		}
-		if key := poolLabel + c.SubsetName(); d.Fallback == FallbackFailover && len(validation.IsQualifiedName(key)) > 0 && c.SubsetName() != "" {
-			f.add(path, "its subset's name %q is too long for fallback failover: write a name of at most %d bytes", c.SubsetName(), validation.LabelValueMaxLength-len(poolLabel))
-		}
 	}
 }
 

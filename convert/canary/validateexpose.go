@@ -14,11 +14,11 @@ func (d *Document) validateExpose(f *faults) {
 		path := fmt.Sprintf("expose[%d]", i)
 		e.validate(f, path)
 		e.validateService(f, path+".service", d.Services)
-		for _, way := range e.ways() {
-			if j, twice := first[way]; twice {
-				f.add(path, "%s is in expose[%d] already: one entry for it", way, j)
+		for _, exposure := range e.exposures() {
+			if j, twice := first[exposure]; twice {
+				f.add(path, "%s is in expose[%d] already: one entry for it", exposure, j)
 			} else {
-				first[way] = i
+				first[exposure] = i
 			}
 		}
 		if j := slices.IndexFunc(d.Expose[:i], func(earlier Expose) bool { return earlier.hides(e) }); j >= 0 {
@@ -31,7 +31,7 @@ func (d *Document) validateExpose(f *faults) {
 func (e Expose) validate(f *faults, path string) {
 	switch {
 	case e.Gateway == "" && e.Delegate == "":
-		f.add(path, "has no way in: a gateway such as istio-system/app, or the name of a delegate")
+		f.add(path, "exposes nothing: a gateway such as istio-system/app, or the name of a delegate")
 	case e.Gateway != "" && e.Delegate != "":
 		f.add(path, "has both gateway and delegate: an entry for each")
 	case e.Gateway != "":
@@ -83,16 +83,16 @@ func (e Expose) validateService(f *faults, path string, services []string) {
 	}
 }
 
-// ways are the ways in that an entry takes for itself.
-func (e Expose) ways() []string {
+// exposures are what an entry takes for itself.
+func (e Expose) exposures() []string {
 	if e.Gateway == "" {
 		return []string{"delegate " + e.Delegate}
 	}
-	ways := make([]string, len(e.Hosts))
+	all := make([]string, len(e.Hosts))
 	for i, host := range e.Hosts {
-		ways[i] = fmt.Sprintf("gateway %s, host %s, prefix %s", e.Gateway, host, e.Prefix)
+		all[i] = fmt.Sprintf("gateway %s, host %s, prefix %s", e.Gateway, host, e.Prefix)
 	}
-	return ways
+	return all
 }
 
 // hides reports whether an entry takes all requests of a later one at some host. A prefix is that of the text, /a also that of

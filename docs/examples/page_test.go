@@ -104,7 +104,7 @@ func TestTheDocumentOfTheReadmeHolds(t *testing.T) {
 	sound(t, "# "+text)
 }
 
-// sound reports a document that nobody could put in force.
+// sound reports a document that no bridge would take.
 func sound(t *testing.T, text string) {
 	t.Helper()
 	t.Chdir(t.TempDir())

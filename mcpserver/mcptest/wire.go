@@ -59,8 +59,8 @@ func node(opts Options) *corepb.Node {
 	return &corepb.Node{Id: opts.Node, Metadata: &structpb.Struct{Fields: fields}}
 }
 
-// junk is what istiod sends as the nonce of its first requests.
-func junk() string { return time.Now().String() }
+// junk is what an istiod that has run for a day sends as the nonce of its first requests.
+func junk() string { return time.Now().Round(0).String() + " m=+86400.000000001" }
 
 func refusalOf(message string) *rpcpb.Status {
 	if message == "" {

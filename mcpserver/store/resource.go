@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -36,45 +34,18 @@ type Meta struct {
 	Annotations map[string]string
 	Created     time.Time // in whole seconds; stable, and equal on every replica
 	Sources     []string  // the names of the sources that it comes from, sorted; for views
-	Needs       []Need    // what a client must hold before it may receive this
-	Parts       []Part    // what of it others may need, sorted by name
+	Gate        Gate      // when a client may receive this; not part of the Version
+	Successor   string    // the host with which another resource of this Key lives that takes its place; not part of the Version
 	Changed     time.Time // when the registry event was seen that led to this version; not part of the Version
 }
 
-// Need is what a client must hold before it may receive a resource: that part of another one, or, with no Part, the other
-// one in whatever version.
-type Need struct {
-	Key  Key
-	Part string
-}
-
-// Part is something of a resource that others may need: a subset that a DestinationRule defines, or one that has an endpoint
-// in a ServiceEntry.
-type Part struct {
-	Name  string
-	Since time.Time // when it came to be in this process; not part of the Version
-}
-
-// Has reports whether a resource has a part. Every resource has the part without a name.
-func (m *Meta) Has(part string) bool {
-	if part == "" {
-		return true
-	}
-	_, ok := m.part(part)
-	return ok
-}
-
-// PartSince is when a part of the resource came to be in this process; for the part without a name, and for one that it has
-// not, when the resource last changed.
-func (m *Meta) PartSince(part string) time.Time {
-	if i, ok := m.part(part); ok {
-		return m.Parts[i].Since
-	}
-	return m.Changed
-}
-
-func (m *Meta) part(name string) (int, bool) {
-	return slices.BinarySearchFunc(m.Parts, name, func(p Part, name string) int { return strings.Compare(p.Name, name) })
+// Gate says which states a client must have acknowledged before it may receive a resource; it has nothing to do with the gate of
+// readiness. A VirtualService waits until the
+// client has acknowledged, settle ago, states of ServiceEntry and DestinationRule that are no older; a ServiceEntry waits until
+// the client has acknowledged such a state of DestinationRule. The zero Gate is open.
+type Gate struct {
+	Generation uint64    // of the first state of the store that has all that the resource refers to, as all later ones have
+	Since      time.Time // when the store came to have it
 }
 
 // Resource is one configuration object, immutable and encoded once.
@@ -140,6 +111,16 @@ func entry(raw []byte) []byte {
 // Entry is the resource as field 2, `resources`, of an encoded DiscoveryResponse, with its tag. The same bytes are field 2,
 // `resource`, of an encoded delta discovery Resource. The caller must not change them.
 func (r *Resource) Entry() []byte { return r.entry }
+
+// Succeeded is the resource with a Successor; the bytes are shared.
+func (r *Resource) Succeeded(by string) *Resource {
+	if r.Successor == by {
+		return r
+	}
+	next := *r
+	next.Successor = by
+	return &next
+}
 
 // Revision is the Istio revision that the resource is bound to, or "".
 func (r *Resource) Revision() string { return r.revision }

@@ -37,9 +37,9 @@ type Change struct {
 	Open   bool // opens the gate, for ever
 }
 
-// Apply commits a change and returns the snapshot that holds it. Putting a resource of the same Version, sources, needs and parts,
-// removing one that is not there and opening an open gate are no change; without any change the current snapshot stays. Its cost is in the
-// size of the change.
+// Apply commits a change and returns the snapshot that holds it. Putting a resource of the same Version, sources and Successor, removing
+// one that is not there and opening an open gate are no change; without any change the current snapshot stays. Its cost is in
+// the size of the change.
 func (s *Store) Apply(c Change) *Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,8 +74,7 @@ type editor struct {
 	owned map[*node]bool // nodes copied by this change
 }
 
-// set puts or, with nil, removes the resource of a key. An equal one is left alone, with the time at which each of its parts
-// came to be.
+// set puts or, with nil, removes the resource of a key. An equal one is left alone, and keeps its Gate.
 func (e *editor) set(key Key, slot int, r *Resource) {
 	t := e.trees[key.Kind]
 	if t == nil {
@@ -101,8 +100,7 @@ func (e *editor) set(key Key, slot int, r *Resource) {
 }
 
 func equal(a, b *Resource) bool {
-	return a.Version == b.Version && slices.Equal(a.Sources, b.Sources) && slices.Equal(a.Needs, b.Needs) &&
-		slices.EqualFunc(a.Parts, b.Parts, func(a, b Part) bool { return a.Name == b.Name })
+	return a.Version == b.Version && a.Successor == b.Successor && slices.Equal(a.Sources, b.Sources)
 }
 
 func (e *editor) own(kind Kind, i int) *tree {

@@ -95,38 +95,29 @@ func TestAnEqualPutIsNoChange(t *testing.T) {
 	}
 }
 
-func TestPartsAreNoneOfTheVersionAndAChangeOfTheirNamesIsOne(t *testing.T) {
-	subset := store.Need{Key: store.Key{Kind: store.DestinationRule, Name: "ns/mb-a.mesh"}, Part: "v1"}
-	put := func(s *store.Store, needs []store.Need, parts ...store.Part) *store.Snapshot {
-		r, err := store.New(store.Meta{Key: key("a.mesh"), Host: "a.mesh", Needs: needs, Parts: parts}, &networkingpb.ServiceEntry{})
+func TestAGateIsNoneOfTheVersionAndAnEqualPutKeepsTheOldOne(t *testing.T) {
+	gated := func(content string, gate store.Gate, sources ...string) *store.Resource {
+		r, err := store.New(store.Meta{Key: key("a.mesh"), Host: "a.mesh", Gate: gate, Sources: sources}, &networkingpb.ServiceEntry{Addresses: []string{content}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.Apply(store.Change{Put: []*store.Resource{r}})
+		return r
 	}
-	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	s := store.NewStore()
-	first := put(s, nil, store.Part{Name: "v1", Since: at(1)}, store.Part{Name: "v2", Since: at(2)})
-	if again := put(s, nil, store.Part{Name: "v1", Since: at(3)}, store.Part{Name: "v2", Since: at(3)}); again != first {
-		t.Error("equal parts that came to be later are a change")
+	old, late := store.Gate{Generation: 1, Since: time.Unix(1, 0)}, store.Gate{Generation: 2, Since: time.Unix(2, 0)}
+	first := s.Apply(store.Change{Put: []*store.Resource{gated("1", old)}})
+	if again := s.Apply(store.Change{Put: []*store.Resource{gated("1", late)}}); again != first {
+		t.Error("another gate alone is a change")
 	}
-	r := first.Lookup(key("a.mesh"), "a.mesh")
-	if got := r.PartSince("v2"); !r.Has("v2") || !got.Equal(at(2)) {
-		t.Errorf("v2 is said to be there since %s, not 2", got)
+	if got := first.Lookup(key("a.mesh"), "a.mesh").Gate; got != old {
+		t.Errorf("the gate is %+v, not the first one", got)
 	}
-	if !r.Has("") || r.Has("v3") {
-		t.Error("a resource has its parts, and the one without a name")
+	second := s.Apply(store.Change{Put: []*store.Resource{gated("2", late)}})
+	if got := second.Lookup(key("a.mesh"), "a.mesh").Gate; second == first || got != late {
+		t.Errorf("another value has the gate %+v", got)
 	}
-	second := put(s, nil, store.Part{Name: "v1", Since: at(1)})
-	if second == first {
-		t.Error("a part less is no change")
-	}
-	third := put(s, []store.Need{subset}, store.Part{Name: "v1", Since: at(1)})
-	if third == second {
-		t.Error("another need is no change")
-	}
-	if r, old := third.Lookup(r.Key, r.Host), second.Lookup(r.Key, r.Host); r.Version != old.Version || r.Version != first.Lookup(r.Key, r.Host).Version {
-		t.Error("needs and parts change the version")
+	if third := s.Apply(store.Change{Put: []*store.Resource{gated("2", late, "eureka")}}); third == second {
+		t.Error("another source is no change")
 	}
 }
 

@@ -38,7 +38,10 @@ func (s *Server) preview(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, api.Problem{Status: http.StatusUnprocessableEntity, Detail: "the documents have faults", Faults: faults})
 		return
 	}
-	preview := s.opts.Canaries.Preview(entries)
+	preview, err := s.opts.Canaries.Preview(r.Context(), entries)
+	if err != nil {
+		return // whoever asked has gone
+	}
 	for _, name := range slices.Sorted(maps.Keys(preview.Faults)) {
 		for _, f := range preview.Faults[name] {
 			faults = append(faults, api.DocumentFault{Document: name, Path: f.Path, Text: f.Text})

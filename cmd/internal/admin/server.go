@@ -63,7 +63,7 @@ type Canaries interface {
 	// Canaries are the documents that the files have, by name and file.
 	Canaries() []convert.CanaryView
 	// Preview is what would come of the entries if they took the place of those of the same names.
-	Preview(entries []canary.Entry) convert.CanaryPreview
+	Preview(ctx context.Context, entries []canary.Entry) (convert.CanaryPreview, error)
 	// ForgetCanary forgets a document that is served though its file has vanished. The error says why it is not forgotten.
 	ForgetCanary(team, name string) error
 }
@@ -71,9 +71,11 @@ type Canaries interface {
 // noCanaries are those of a bridge without any.
 type noCanaries struct{}
 
-func (noCanaries) Canaries() []convert.CanaryView               { return nil }
-func (noCanaries) Preview([]canary.Entry) convert.CanaryPreview { return convert.CanaryPreview{} }
-func (noCanaries) ForgetCanary(string, string) error            { return errors.New("there are no documents") }
+func (noCanaries) Canaries() []convert.CanaryView { return nil }
+func (noCanaries) Preview(context.Context, []canary.Entry) (convert.CanaryPreview, error) {
+	return convert.CanaryPreview{}, nil
+}
+func (noCanaries) ForgetCanary(string, string) error { return errors.New("there are no documents") }
 
 // Options says where to listen and what to tell. All are set once.
 type Options struct {

@@ -1,6 +1,7 @@
 package admintest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -30,13 +31,13 @@ func (b *Bridge) SetCanaries(list ...convert.CanaryView) {
 }
 
 // Preview is what SetPreview said last, for every document, or what SetPreviewBy's function says.
-func (b *Bridge) Preview(entries []canary.Entry) convert.CanaryPreview {
+func (b *Bridge) Preview(_ context.Context, entries []canary.Entry) (convert.CanaryPreview, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.previewBy != nil {
-		return b.previewBy(entries)
+		return b.previewBy(entries), nil
 	}
-	return convert.CanaryPreview{Changes: slices.Clone(b.changes), Faults: b.refused}
+	return convert.CanaryPreview{Changes: slices.Clone(b.changes), Faults: b.refused}, nil
 }
 
 // ForgetCanary forgets a document of those that SetCanaries said, unless what it serves is what its file says.

@@ -16,19 +16,13 @@ const (
 // CanaryPath is the path of a canary document.
 func CanaryPath(name string) string { return CanariesPath + "/" + url.PathEscape(name) }
 
-// CanarySuperseded is the state of a document that was active, and in whose place another one is now.
-const CanarySuperseded = "superseded"
-
-// FindingSuperseded is the class of findings about a place that another document has.
-const FindingSuperseded = CanarySuperseded
-
 // CanaryWaiting is the state of a document that is served but of which a client does not have all yet; the other states are
 // those of convert.
 const CanaryWaiting = "waiting"
 
 // CanaryStates lists the states of a document.
 func CanaryStates() []string {
-	return []string{convert.CanaryServing, CanaryWaiting, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, CanarySuperseded}
+	return []string{convert.CanaryServing, CanaryWaiting, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, convert.CanarySuperseded}
 }
 
 // Canary is one canary document and what is served of it.

@@ -19,6 +19,7 @@ import (
 	"meshbridge/config"
 	"meshbridge/config/canaries"
 	"meshbridge/convert"
+	"meshbridge/convert/rollout"
 	"meshbridge/mcpserver"
 	"meshbridge/mcpserver/store"
 	"meshbridge/sources"
@@ -69,14 +70,14 @@ func New(ctx context.Context, opts Options) (*Bridge, error) {
 		mirror: sources.NewMirror(time.Now, opts.Log), store: store.NewStore(),
 	}
 	b.following = newFollowing(b.mirror)
-	b.converter = convert.New(rules, b.mirror, b.store, convert.Options{StateDir: cfg.State.Dir, Log: opts.Log, Registerer: registry})
-	b.documents = canaries.New(cfg.Config, opts.Log)
 	b.server, err = mcpserver.New(cfg.MCP, b.store, mcpserver.Options{
-		Log: opts.Log, Registerer: registry, Settle: orNone(cfg.Canary.Settle), Retain: orNone(cfg.Subsets.Retain),
+		Log: opts.Log, Registerer: registry, Settle: orNone(cfg.Canary.Settle), Retain: orNone(rollout.Keep(cfg.Canary.Settle)),
 	})
 	if err != nil {
 		return nil, err
 	}
+	b.converter = convert.New(rules, b.mirror, b.store, convert.Options{StateDir: cfg.State.Dir, Log: opts.Log, Registerer: registry, Clients: b.server})
+	b.documents = canaries.New(cfg.Config, opts.Log)
 	if err := metrics.Register(registry, b.mirror, b.store); err != nil {
 		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
@@ -156,11 +157,11 @@ func (b *Bridge) follow(ctx context.Context) error {
 	return b.reloads(ctx, func(cfg *config.Config) { b.apply(ctx, cfg) })
 }
 
-// apply puts a new configuration in force. Sources that it does not change keep running.
+// apply makes a new configuration the active one. Sources that it does not change keep running.
 func (b *Bridge) apply(ctx context.Context, cfg *config.Config) {
 	opened, rules, err := Sources(cfg, b.log)
 	if err != nil {
-		b.log.Error("configuration refused; the last good one stays in force", "err", err)
+		b.log.Error("configuration refused; the last good one stays active", "err", err)
 		return
 	}
 	diff := config.Compare(b.cfg, cfg)
@@ -176,6 +177,7 @@ func (b *Bridge) apply(ctx context.Context, cfg *config.Config) {
 	}
 	// The rules first: a service of a source without rules is not converted.
 	b.converter.SetRules(rules)
+	b.server.SetTimes(cfg.Canary.Settle, rollout.Keep(cfg.Canary.Settle))
 	b.documents.Set(cfg.Config)
 	b.mirror.Expect(Expected(cfg))
 	for _, names := range [][]string{diff.Started, diff.Restarted} {

@@ -46,6 +46,7 @@ type world struct {
 	t      *testing.T
 	dir    string
 	log    *buffer
+	addr   string // of MCP
 	istiod *mcptest.Istiod
 }
 
@@ -131,7 +132,8 @@ func start(t *testing.T, prepare func(w *world)) *world {
 			t.Error(err)
 		}
 	})
-	w.istiod = mcptest.Start(t, b.Addr().String(), mcptest.Options{})
+	w.addr = b.Addr().String()
+	w.istiod = mcptest.Start(t, w.addr, mcptest.Options{})
 	return w
 }
 

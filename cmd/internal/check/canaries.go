@@ -24,7 +24,7 @@ func canaries(b Bridge) []Section {
 			switch f.class {
 			case convert.FindingEmpty, convert.FindingOverlap:
 				subsets.add(!f.trouble(c), f.words(c), "")
-			case convert.FindingUnknown, api.FindingSuperseded:
+			case convert.FindingUnknown, convert.FindingSuperseded:
 			case convert.FindingRetire:
 				rollouts.add(true, f.words(c), "meshbridge canary promote "+c.Name+" writes it into the file")
 			default:
@@ -93,14 +93,14 @@ func (s *Section) document(c api.Canary) {
 		switch f.class {
 		case convert.FindingUnknown:
 			unknown = append(unknown, f)
-		case api.FindingSuperseded:
+		case convert.FindingSuperseded:
 			superseded = append(superseded, f.words(c))
 		}
 	}
 	switch {
 	case len(c.Faults) > 0:
 		s.add(false, heading(c), strings.Join(faultLines(c), "\n    "))
-	case c.State == api.CanarySuperseded:
+	case c.State == convert.CanarySuperseded:
 		s.add(false, heading(c), strings.Join(superseded, "\n"))
 		superseded = nil
 	case c.State == convert.CanaryLastGood:
@@ -134,7 +134,7 @@ func heading(c api.Canary) string {
 	}
 	is := map[string]string{
 		convert.CanaryPending:    "no host of its services is known",
-		api.CanarySuperseded:     "not active, since another document has its place",
+		convert.CanarySuperseded: "not active, since another document has its place",
 		convert.CanaryHeld:       "not served, and nothing is in its place",
 		convert.CanaryResponding: "rules at fault answer their requests, all else is served",
 	}[c.State]

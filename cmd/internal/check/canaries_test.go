@@ -41,9 +41,9 @@ func invalid(ago func(time.Duration) *time.Time) func(*check.Bridge) {
 		gone := document("gone", "red")
 		gone.State = convert.CanaryLastGood
 		lost := document("lost", "blue")
-		lost.State, lost.Findings = api.CanarySuperseded, []api.CanaryFinding{{Class: api.FindingSuperseded, Warning: true, Host: "lost.mesh", Text: "document other of team red has primary and weights"}}
+		lost.State, lost.Findings = convert.CanarySuperseded, []api.CanaryFinding{{Class: convert.FindingSuperseded, Warning: true, Host: "lost.mesh", Text: "document other of team red has primary and weights"}}
 		pushed := document("pushed", "blue")
-		pushed.Findings = []api.CanaryFinding{{Class: api.FindingSuperseded, Warning: true, Text: "document other of team red has gateway a/b, hosts *, prefix /"}}
+		pushed.Findings = []api.CanaryFinding{{Class: convert.FindingSuperseded, Warning: true, Text: "document other of team red has gateway a/b, hosts *, prefix /"}}
 		b.Canaries = []api.Canary{unread, early, last, responding, guess, held, document("fine", ""), partly, gone, lost, pushed}
 	}
 }

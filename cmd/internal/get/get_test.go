@@ -17,7 +17,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"meshbridge/cmd/internal/admintest"
-	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/client"
 	"meshbridge/cmd/internal/get"
 	"meshbridge/convert"
@@ -59,7 +58,7 @@ func world(t *testing.T) *admintest.Bridge {
 	typo := admintest.Canary("typo", "", "typo.mesh", 0)
 	typo.Findings = []convert.CanaryFinding{{Class: convert.FindingUnknown, Host: "tpyo.mesh"}}
 	typos := convert.CanaryView{Name: "typos", File: "typos.yaml", State: convert.CanaryPending, Findings: []convert.CanaryFinding{{Class: convert.FindingUnknown, Host: "a"}, {Class: convert.FindingUnknown, Host: "b"}}}
-	superseded := convert.CanaryView{Name: "lost", Team: "red", File: "lost.yaml", State: api.CanarySuperseded}
+	superseded := convert.CanaryView{Name: "lost", Team: "red", File: "lost.yaml", State: convert.CanarySuperseded}
 	b.SetCanaries(convert.CanaryView{File: "/etc/meshbridge/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}, echo, lane, plain, typo, typos, superseded)
 	return b
 }

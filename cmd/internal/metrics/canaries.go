@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"meshbridge/cmd/internal/api"
 	"meshbridge/convert"
 )
 
@@ -78,10 +77,10 @@ func (d *documents) Collect(ch chan<- prometheus.Metric) {
 		}
 		merged[k] = v
 	}
-	for _, state := range []string{convert.CanaryServing, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, api.CanarySuperseded} {
+	for _, state := range []string{convert.CanaryServing, convert.CanaryPending, convert.CanaryHeld, convert.CanaryLastGood, convert.CanaryResponding, convert.CanarySuperseded} {
 		gauge(d.states, float64(states[state]), state)
 	}
-	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden, convert.FindingIdle, api.FindingSuperseded} {
+	for _, class := range []string{convert.FindingEmpty, convert.FindingOverlap, convert.FindingProtocol, convert.FindingUnknown, convert.FindingRetire, convert.FindingHidden, convert.FindingIdle, convert.FindingSuperseded} {
 		if _, ok := classes[class]; !ok {
 			classes[class] = 0
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"meshbridge/cmd/internal/admintest"
-	"meshbridge/cmd/internal/api"
 	"meshbridge/cmd/internal/metrics"
 	"meshbridge/convert"
 	"meshbridge/convert/canary"
@@ -21,7 +20,7 @@ func TestEveryDocumentIsTold(t *testing.T) {
 	again := convert.CanaryView{Name: "echo", Team: "blue", File: "again.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "the name is taken"}}}
 	fine := admintest.Canary("foxtrot", "", "foxtrot.mesh", 50)
 	fine.Findings = []convert.CanaryFinding{{Class: convert.FindingEmpty}, {Class: convert.FindingEmpty}, {Class: convert.FindingUnknown}}
-	lost := convert.CanaryView{Name: "lost", File: "lost.yaml", State: api.CanarySuperseded, Findings: []convert.CanaryFinding{{Class: api.FindingSuperseded}}}
+	lost := convert.CanaryView{Name: "lost", File: "lost.yaml", State: convert.CanarySuperseded, Findings: []convert.CanaryFinding{{Class: convert.FindingSuperseded}}}
 	unread := convert.CanaryView{File: "/etc/canaries/broken.yaml", State: convert.CanaryHeld, Faults: []canary.Fault{{Text: "no YAML"}}}
 	b.SetCanaries(unread, last, again, fine, lost)
 	r := prometheus.NewRegistry()
