@@ -26,7 +26,8 @@ type Load struct {
 	// Guarded by mu.
 	mu     sync.Mutex
 	report Report
-	last   time.Time // when the newest good answer came
+	last   time.Time            // when the newest good answer came
+	told   map[string]time.Time // by fault, when it was last added to the report
 }
 
 // Report is what came of a load.
@@ -36,7 +37,7 @@ type Report struct {
 	Gap     time.Duration  // the longest time without a good answer
 	Stall   time.Duration  // the longest time by which a request was sent late, since the sender did not run
 	Answers map[string]int // by the class of the request and the versions of its hops, as in "header v2"
-	Faults  []string       // of the first failed ones
+	Faults  []string       // of failed ones, the first of each kind in each second
 }
 
 // String is one line for people.
@@ -58,7 +59,7 @@ func StartLoad(t testing.TB, rate int, next func(n int) Request) *Load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Load{
 		t: t, rate: rate, next: next, client: keepAlive(), cancel: cancel, done: make(chan struct{}),
-		report: Report{Answers: map[string]int{}}, last: time.Now(),
+		report: Report{Answers: map[string]int{}}, last: time.Now(), told: map[string]time.Time{},
 	}
 	go l.run(ctx)
 	t.Cleanup(func() { // a test that failed has not stopped it
@@ -102,8 +103,10 @@ func (l *Load) send(request Request) {
 	l.report.Sent++
 	if err != nil {
 		l.report.Failed++
-		if len(l.report.Faults) < 10 {
-			l.report.Faults = append(l.report.Faults, fmt.Sprintf("%s %s: %v", now.Format("15:04:05.000"), request.Class, err))
+		fault := fmt.Sprintf("%s: %v", request.Class, err)
+		if now.Sub(l.told[fault]) > time.Second && len(l.report.Faults) < 40 {
+			l.told[fault] = now
+			l.report.Faults = append(l.report.Faults, now.Format("15:04:05.000 ")+fault)
 		}
 		return
 	}

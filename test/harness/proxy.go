@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,8 +35,9 @@ var typeNames = map[string]string{cds: "CDS", eds: "EDS", lds: "LDS", rds: "RDS"
 
 // ProxyConfig is how a proxy connects.
 type ProxyConfig struct {
-	Delta   bool // incremental xDS, as istio-agent speaks; else state of the world
-	Gateway bool // a gateway; else a sidecar
+	Delta     bool   // incremental xDS, as istio-agent speaks; else state of the world
+	Gateway   bool   // a gateway; else a sidecar
+	Namespace string // of the workload; default: default
 }
 
 // Proxy speaks xDS to an istiod as a sidecar does and remembers every push. It carries no traffic.
@@ -68,7 +70,7 @@ func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 	if err != nil {
 		t.Fatalf("dial istiod: %v", err)
 	}
-	p := &Proxy{t: t, node: node(config.Gateway), endpoints: map[string][]string{}, hosts: map[string]bool{}, fewest: map[string]int{}}
+	p := &Proxy{t: t, node: node(config), endpoints: map[string][]string{}, hosts: map[string]bool{}, fewest: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	client := discoverygrpc.NewAggregatedDiscoveryServiceClient(conn)
@@ -94,19 +96,19 @@ func StartProxy(t testing.TB, istiod *Istiod, config ProxyConfig) *Proxy {
 }
 
 // node describes the sidecar of a workload that no registry knows, or a gateway.
-func node(gateway bool) *corepb.Node {
-	kind := "sidecar"
-	if gateway {
+func node(config ProxyConfig) *corepb.Node {
+	kind, namespace := "sidecar", cmp.Or(config.Namespace, "default")
+	if config.Gateway {
 		kind = "router"
 	}
 	metadata, err := structpb.NewStruct(map[string]any{
-		"NAME": "probe", "NAMESPACE": "default", "CLUSTER_ID": "e2e", "MESH_ID": "cluster.local", "INSTANCE_IPS": "10.9.0.1",
+		"NAME": "probe", "NAMESPACE": namespace, "CLUSTER_ID": "e2e", "MESH_ID": "cluster.local", "INSTANCE_IPS": "10.9.0.1",
 		"LABELS": map[string]any{"app": "probe"}, "ISTIO_VERSION": "1.24.0", "INTERCEPTION_MODE": "REDIRECT",
 	})
 	if err != nil {
 		panic(fmt.Sprintf("node metadata: %v", err)) // a constant
 	}
-	return &corepb.Node{Id: kind + "~10.9.0.1~probe.default~default.svc.cluster.local", Cluster: "probe.default", Metadata: metadata}
+	return &corepb.Node{Id: fmt.Sprintf("%s~10.9.0.1~probe.%s~%[2]s.svc.cluster.local", kind, namespace), Cluster: "probe." + namespace, Metadata: metadata}
 }
 
 // sotw follows the state of the world until ctx ends.

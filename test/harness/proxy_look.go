@@ -45,15 +45,26 @@ func (p *Proxy) WatchFewest(host string) func() int {
 	}
 }
 
-// Clusters are the addresses of each of a host's clusters, by port.
+// Clusters are the addresses of each of a host's clusters without a subset, by port.
 func (p *Proxy) Clusters(host string) map[string][]string {
+	found := map[string][]string{}
+	for cluster, addresses := range p.AllClusters(host) {
+		if port, whole := strings.CutSuffix(cluster, "|"); whole {
+			found[port] = addresses
+		}
+	}
+	return found
+}
+
+// AllClusters are the addresses of each of a host's clusters, by port|subset; without a subset by port|.
+func (p *Proxy) AllClusters(host string) map[string][]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := map[string][]string{}
 	for cluster, addresses := range p.endpoints {
-		// outbound|80||orders.shop.mesh; the third part is a subset
-		if parts := strings.Split(cluster, "|"); len(parts) == 4 && parts[2] == "" && parts[3] == host {
-			found[parts[1]] = slices.Clone(addresses)
+		// outbound|80|v1|orders.shop.mesh
+		if parts := strings.Split(cluster, "|"); len(parts) == 4 && parts[3] == host {
+			found[parts[1]+"|"+parts[2]] = slices.Clone(addresses)
 		}
 	}
 	return found

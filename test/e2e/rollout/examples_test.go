@@ -90,11 +90,23 @@ func (e *example) config(t *testing.T) string {
 	}
 	config.Canary["settle"], config.Canary["files"] = settle.String(), []string{filepath.Join(e.dir, "canaries", "*.yaml")}
 	config.Sources[0]["file"] = map[string]string{"path": filepath.Join(e.dir, "services")}
+	e.locate(config.Canary["teams"])
 	config.Subsets, config.Protect = map[string]any{"retain": retain.String()}, map[string]any{"delay": "100ms"}
 	if content, err = yaml.Marshal(config); err != nil {
 		t.Fatal(err)
 	}
 	return string(content)
+}
+
+// locate has teams name the files of the copy.
+func (e *example) locate(teams any) {
+	list, _ := teams.([]any)
+	for _, team := range list {
+		files, _ := team.(map[string]any)["files"].([]any)
+		for i, file := range files {
+			files[i] = filepath.Join(e.dir, fmt.Sprint(file))
+		}
+	}
 }
 
 // startInstances starts an instance wherever one is registered in any step. Those of mocka call mockb.

@@ -24,6 +24,7 @@ type service struct {
 	namespace string // the registry's, which is part of the host
 	port      int    // the stable one
 	protocol  string
+	home      string // metadata, by which a walk chooses its namespace in the mesh
 	instances []*instance
 }
 
@@ -166,6 +167,9 @@ func (s *service) write(t *testing.T) {
 	}
 	if s.namespace != "" {
 		entry["namespace"] = s.namespace
+	}
+	if s.home != "" {
+		entry["metadata"] = map[string]string{"home": s.home}
 	}
 	content, err := yaml.Marshal(map[string]any{"services": []any{entry}})
 	if err != nil {

@@ -5,6 +5,7 @@ package rollout
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,8 @@ type pair struct {
 // pair has both teams at the same step. Each may name its own service only.
 func (w *world) pair(t *testing.T, keys string) *pair {
 	t.Helper()
-	w.configure(t, keys+`teams: [{name: echo, files: ["echo*.yaml"], services: [echo.mesh]}, {name: foxtrot, files: ["foxtrot*.yaml"], services: [foxtrot.mesh]}]`)
+	folder := filepath.Join(w.dir, "canaries")
+	w.configure(t, keys+fmt.Sprintf(`teams: [{name: echo, files: ["%[1]s/echo*.yaml"], services: [echo.mesh]}, {name: foxtrot, files: ["%[1]s/foxtrot*.yaml"], services: [foxtrot.mesh]}]`, folder))
 	p := &pair{w: w, one: w.service(t, "echo", ""), other: w.service(t, "foxtrot", ""), ways: map[*service]way{}}
 	for _, s := range []*service{p.one, p.other} {
 		s.deploy(t, "v1")

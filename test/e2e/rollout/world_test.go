@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,10 +31,11 @@ const (
 // world is the mesh.
 type world struct {
 	dir     string // of services/ and canaries/, which the bridges follow
+	keys    string // further ones of the bridges' configuration
 	bridge  *harness.Bridge
 	line    *harness.Switch // istiod's way to a bridge
 	istiod  *harness.Istiod
-	kube    *harness.KubeServer
+	kube    *harness.KubeServer       // nil with an istiod 1.24
 	proxies map[string]*harness.Envoy // by the name of the workload
 	given   atomic.Int32              // addresses of instances
 }
@@ -64,19 +66,31 @@ func sidecar(name string) string {
 // newWorld starts the mesh without services.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: harness.Scratch(t, "mesh"), proxies: map[string]*harness.Envoy{}}
-	for _, folder := range []string{"services", "canaries"} {
+	return startWorld(t, harness.IstiodNewest, "")
+}
+
+// startWorld starts the mesh with an istiod of a version, and with further keys in the bridge's configuration.
+func startWorld(t *testing.T, tool harness.Tool, keys string) *world {
+	t.Helper()
+	w := &world{dir: harness.Scratch(t, "mesh"), keys: keys, proxies: map[string]*harness.Envoy{}}
+	for _, folder := range []string{"services", "canaries", "istio"} {
 		if err := os.Mkdir(filepath.Join(w.dir, folder), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.bridge = w.startBridge(t, "a")
 	w.line = harness.NewSwitch(t, w.bridge.MCP)
-	w.kube = harness.StartKube(t)
-	w.kube.Apply(meshObjects())
-	w.istiod = harness.StartIstiod(t, harness.IstiodConfig{
-		Tool: harness.IstiodNewest, Sources: []harness.ConfigSource{{Address: "xds://" + w.line.Addr}}, Kube: w.kube, Env: harness.ForStockEnvoy(),
-	})
+	config := harness.IstiodConfig{Tool: tool, Sources: []harness.ConfigSource{{Address: "xds://" + w.line.Addr}}, Env: harness.ForStockEnvoy()}
+	if tool.Version == harness.Istiod124.Version { // which reads from a folder what the newest reads from Kubernetes
+		folder := filepath.Join(w.dir, "istio")
+		replaceFile(t, filepath.Join(folder, "mesh.yaml"), []byte(meshObjects()))
+		config.Sources = append(config.Sources, harness.ConfigSource{Address: "fs://" + folder})
+	} else {
+		w.kube = harness.StartKube(t)
+		w.kube.Apply(meshNamespaces() + meshObjects())
+		config.Kube = w.kube
+	}
+	w.istiod = harness.StartIstiod(t, config)
 	for _, l := range workloads {
 		w.proxies[l.name] = harness.StartEnvoy(t, harness.EnvoyConfig{
 			Istiod: w.istiod.GRPC, Kind: harness.Sidecar, IP: l.ip, Pod: l.name, Namespace: l.namespace, Labels: map[string]string{"app": l.name},
@@ -99,7 +113,8 @@ canary: {files: [%q], settle: %s}
 sources:
 - name: hosts
   file: {path: %q}
-`, harness.Scratch(t, "state-"+name), retain, filepath.Join(w.dir, "canaries", "*.yaml"), settle, filepath.Join(w.dir, "services"))})
+%s
+`, harness.Scratch(t, "state-"+name), retain, filepath.Join(w.dir, "canaries", "*.yaml"), settle, filepath.Join(w.dir, "services"), w.keys)})
 }
 
 // configure adds keys to the bridge's section of canaries, until the test ends. The bridge starts anew for it.
@@ -118,18 +133,23 @@ func (w *world) configure(t *testing.T, keys string) {
 	t.Cleanup(func() { become(before) })
 }
 
+// meshNamespaces are those of the workloads.
+func meshNamespaces() string {
+	var all strings.Builder
+	for _, namespace := range []string{"kong-mesh-app", "e2e", "ops"} {
+		fmt.Fprintf(&all, "{apiVersion: v1, kind: Namespace, metadata: {name: %s}}\n---\n", namespace)
+	}
+	return all.String()
+}
+
 // meshObjects is what the owners of the mesh wrote. Sidecars do without iptables: the outbound listeners are bound to the
 // workload's own address. Without the PeerAuthentication, a listener would wait for a certificate.
 func meshObjects() string {
-	objects := `
-apiVersion: security.istio.io/v1
+	objects := `apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: istio-system}
 spec: {mtls: {mode: DISABLE}}
 `
-	for _, namespace := range []string{"kong-mesh-app", "e2e", "ops"} {
-		objects += fmt.Sprintf("---\n{apiVersion: v1, kind: Namespace, metadata: {name: %s}}\n", namespace)
-	}
 	for _, l := range workloads {
 		objects += fmt.Sprintf(`---
 apiVersion: networking.istio.io/v1
