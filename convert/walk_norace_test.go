@@ -3,4 +3,4 @@
 package convert
 
 // walkDefault is how many walks TestWalk makes.
-const walkDefault = 50
+const walkDefault = 40
