@@ -129,8 +129,8 @@ func (m *mesh) same(t *testing.T, marker string) (routes int) {
 			if served, err = m.bridge.Resources(); err != nil {
 				return err
 			}
-			for _, key := range []string{"mb-" + marker + ".mesh", "mb-" + marker + "-istio-system-app"} {
-				if _, ok := served["VirtualService registries/"+key]; !ok {
+			for _, key := range []string{"mb-" + marker + ".mesh", "mb." + marker + ".istio-system.app."} {
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(served)), func(name string) bool { return strings.HasPrefix(name, "VirtualService registries/"+key) }) {
 					documents, err := m.bridge.Canaries()
 					_, service := served["ServiceEntry registries/"+marker+".mesh"]
 					return fmt.Errorf("the bridge does not serve %s yet; its service: %t, its document: %+v %v", key, service, documents[marker], err)
