@@ -182,9 +182,9 @@ func (d *draft) linger() {
 	}
 }
 
-// lingering is until when the last endpoints of a subset stay, or are to be looked at again, if they or the routes to them left at
-// a time. They go after settle. For a client that has not acknowledged the current routes settle ago, as one that is restarted, they stay longer, but
-// not longer than rollout.Keep: the others have no route to them by then.
+// lingering is until when the last endpoints of a subset stay, or are to be looked at again, if they or the routes to them left
+// at a time. They go after settle. While some client, such as an istiod that is being restarted, has not acknowledged the current
+// routes settle ago, they stay longer, up to rollout.Keep; no other client has a route to them by then.
 func (d *draft) lingering(since time.Time) time.Time {
 	settle := d.rules.config.Canary.Settle
 	until := since.Add(settle)

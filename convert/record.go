@@ -15,7 +15,7 @@ import (
 // unusedKeep is how long a record stays whose host has not come back.
 const unusedKeep = 24 * time.Hour
 
-// canaryRecord begins the keys of records that are not of hosts but of documents: the content that was last in force. No host has
+// canaryRecord begins the keys of records that are not of hosts but of documents: the content that was last active. No host has
 // a slash.
 const canaryRecord = "canary/"
 
